@@ -1,0 +1,107 @@
+# wen: the whole build.
+#
+#   make               build/release/wen
+#   make run           install what is missing, build, start a chat
+#   make check         install what the tests need, build, run all tests
+#   make test          run the tests (T=pattern for some); make V=asan test under the sanitizers
+#   make check-all     the slow suites as well
+#   make V=debug|asan|tsan   other variants; CC=clang another compiler
+#   make format        clang-format over the tree
+
+V ?= release
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+B := build/$(V)$(if $(filter clang%,$(CC)),-clang)
+
+PACKAGES := jansson libutf8proc libedit libpcre2-8
+PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PC_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+            -Wundef -Wwrite-strings -Wdouble-promotion -Wformat=2
+CFLAGS_release := -O3 -g -fno-math-errno
+CFLAGS_debug := -O0 -g -DWEN_DEBUG
+CFLAGS_asan := -O1 -g -DWEN_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all \
+               -fno-omit-frame-pointer
+CFLAGS_tsan := -O1 -g -fsanitize=thread
+# -ffp-contract=off: a sum has one order and one rounding; fma is written where it is meant.
+CFLAGS += -std=gnu11 -ffp-contract=off -fvisibility=hidden -pthread $(WARNINGS) $(CFLAGS_$(V)) \
+          -D_GNU_SOURCE -Isrc -Iinclude -Itests $(PC_CFLAGS) -MMD -MP
+LDLIBS := $(PC_LIBS) -lm -pthread
+LDFLAGS += $(filter -fsanitize%,$(CFLAGS_$(V)))
+ifdef WERROR
+CFLAGS += -Werror
+endif
+
+# Instruction sets come from the file name: X.c is plain C, X_avx2.c beside it may use AVX2.
+MACHINE := $(shell uname -m)
+ISA_avx2 := -mavx2 -mfma -mf16c
+ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+ISA_SUFFIXES := avx2 avx512 avx512bf16
+
+SOURCES := $(wildcard src/*/*.c)
+ifneq ($(MACHINE),x86_64)
+SOURCES := $(filter-out $(foreach isa,$(ISA_SUFFIXES),%_$(isa).c),$(SOURCES))
+endif
+OBJECTS := $(SOURCES:%.c=$(B)/%.o)
+LIB_OBJECTS := $(filter-out $(B)/src/cli/main.o,$(OBJECTS))
+isa_of = $(foreach isa,$(ISA_SUFFIXES),$(if $(filter %_$(isa),$(1)),$(ISA_$(isa))))
+
+TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/kernels/test_*.c \
+           tests/model/test_*.c tests/engine/test_*.c tests/fuzz/fuzz_*.c))
+TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench/*.c))
+
+.PHONY: all run check check-all test tools format tidy deps clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+all: $(B)/wen
+
+$(B)/wen: $(B)/src/cli/main.o $(B)/libwen-internal.a
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/libwen-internal.a: $(LIB_OBJECTS)
+	@rm -f $@
+	@echo "  AR $@"
+	@ar rcs $@ $^
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(CC) $(CFLAGS) $(call isa_of,$*) -c -o $@ $<
+
+# A test program a module (cmocka, TAP); a fuzz target replays its corpus when it is not libFuzzer's.
+$(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libwen-internal.a
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(B)/tools/%: $(B)/tools/%.o $(B)/libwen-internal.a
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+tools: $(TOOLS)
+
+test: $(B)/wen $(TESTS) $(TOOLS)
+	tests/run $(B) $(T)
+
+run:
+	@tools/deps build
+	$(MAKE) all
+	$(B)/wen run
+
+check:
+	@tools/deps test
+	$(MAKE) WERROR=1 test
+
+check-all: check
+	tests/run-all $(B)
+
+format:
+	clang-format -i $(wildcard src/*/*.[ch] include/*.h tests/*.[ch] tests/*/*.[ch] tools/*.c)
+
+clean:
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(TESTS:=.d) $(TOOLS:=.d) $(B)/tests/support.d

@@ -1,0 +1,71 @@
+/* See backend.h. */
+#include "backend/backend.h"
+
+#include "base/bug.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+/* The one place that names the devices. */
+Backend *cpu_backend_open(int n_threads, Error *err);
+
+Backend *backend_open(const char *device, int n_threads, Error *err)
+{
+    if (strcmp(device, "cpu") == 0 || strcmp(device, "auto") == 0)
+        return cpu_backend_open(n_threads, err);
+    if (strcmp(device, "cuda") == 0)
+        error_set(err, ERROR_DEVICE, "device cuda: this build has no CUDA backend; use cpu");
+    else
+        error_set(err, ERROR_ARGUMENT, "device %s: not known; use cpu, cuda or auto", device);
+    return NULL;
+}
+
+static size_t step_round(size_t bytes) { return (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN; }
+
+bool step_open(Step *step, Backend *b, size_t bytes, Error *err)
+{
+    *step = (Step){.backend = b, .bytes = bytes};
+    step->memory = b->alloc(b, bytes, "the activations of a step", err);
+    return step->memory != NULL;
+}
+
+void step_close(Step *step)
+{
+    if (step->memory)
+        step->backend->free(step->backend, step->memory, step->bytes);
+    *step = (Step){0};
+}
+
+void *step_take(Step *step, size_t bytes)
+{
+    size_t rounded = step_round(bytes);
+    ASSERT(rounded <= step->bytes - step->used);
+    void *slice = step->memory + step->used;
+    step->used += rounded;
+    return slice;
+}
+
+size_t step_mat_bytes(int rows, int cols)
+{
+    return step_round(sizeof(float) * (size_t)rows * (size_t)cols);
+}
+
+Mat step_mat(Step *step, int rows, int cols)
+{
+    return (Mat){step_take(step, step_mat_bytes(rows, cols)), rows, cols, cols};
+}
+
+MoeRoutes step_routes(Step *step, int n_tokens, int n_experts, int n_used)
+{
+    size_t n_pairs = (size_t)n_tokens * (size_t)n_used;
+    return (MoeRoutes){
+        .n_tokens = n_tokens,
+        .n_experts = n_experts,
+        .n_used = n_used,
+        .expert = step_take(step, sizeof(int32_t) * n_pairs),
+        .weight = step_take(step, sizeof(float) * n_pairs),
+        .offset = step_take(step, sizeof(int32_t) * (size_t)(n_experts + 1)),
+        .pair_token = step_take(step, sizeof(int32_t) * n_pairs),
+        .pair_place = step_take(step, sizeof(int32_t) * n_pairs),
+    };
+}

@@ -1,0 +1,223 @@
+/* THE DEVICE SEAM: one table of operations, filled once by the CPU and once by CUDA.
+ *
+ * Above this line nobody knows the device: the model's one forward pass, the sampler's rows and the
+ * trainer are written in these operations. Below it nobody knows the model.
+ *
+ * Rules that hold for every operation:
+ *  - Operations are queued in order and return nothing to the host; results stay on the device until
+ *    `fetch`. They cannot fail: shapes are asserted, memory was reserved before (`reserve`).
+ *  - A row's result depends on that row (and on the keys and values its sequence wrote) only, never
+ *    on its batch-mates, on how many rows there are, or on the number of threads. Every sum has one
+ *    fixed order. docs/numerics.md says what that costs.
+ *  - Mats are dense f32 unless a comment says otherwise; an output may not overlap an input unless a
+ *    comment says so.
+ *  - Pointers to int32_t and float beside Mats (ids, positions, offsets) are device memory too, from
+ *    `alloc` or a Step.
+ */
+#ifndef WEN_BACKEND_BACKEND_H
+#define WEN_BACKEND_BACKEND_H
+
+#include "base/error.h"
+#include "tensor/tensor.h"
+
+typedef struct Backend Backend;
+
+/* A matrix (or a bank of n_mats equal ones: the experts of a layer), packed as the device likes.
+ * Made from a file's tensor; read by matmul, embed, and their backward forms. */
+typedef struct Weight Weight;
+
+/* Pages of keys and values of all layers; see kv_new. */
+typedef struct KvStore KvStore;
+
+enum { KV_PAGE_TOKENS = 64 };
+
+/* One sequence's share of a step: rows first_row .. first_row+n_rows-1 of the batch are its
+ * positions first_position, first_position+1, ... Queries see the keys at positions up to their own,
+ * in this sequence's pages. */
+typedef struct SeqSpan {
+    int32_t first_row, n_rows;
+    int32_t first_position;
+    int32_t adapter;      /* index of the low-rank adapter of this sequence; -1: none */
+    const int32_t *pages; /* page of position p: pages[p / KV_PAGE_TOKENS] */
+} SeqSpan;
+
+/* A ragged batch: the tokens of one step, sequence after sequence. */
+typedef struct Batch {
+    int n_tokens, n_seqs;
+    const int32_t *ids;       /* [n_tokens] */
+    const int32_t *positions; /* [n_tokens] */
+    const SeqSpan *seqs;      /* [n_seqs] */
+} Batch;
+
+/* Where each (token, slot) of a mixture-of-experts layer goes. Device memory from a Step; filled by
+ * moe_route. Pairs are ordered by expert, then by token, then by slot. */
+typedef struct MoeRoutes {
+    int n_tokens, n_experts, n_used; /* n_used experts a token */
+    int32_t *expert;                 /* [n_tokens, n_used], best first */
+    float *weight;                   /* [n_tokens, n_used] */
+    int32_t *offset;                 /* [n_experts + 1]: pairs of expert e are offset[e] .. */
+    int32_t *pair_token;             /* [n_tokens * n_used]: token of the i-th pair */
+    int32_t *pair_place;             /* [n_tokens, n_used]: place of (token, slot) in that order */
+} MoeRoutes;
+
+/* How to pick one token from one row of logits. */
+typedef struct SampleRow {
+    float temperature;      /* 0: the largest logit, lowest id on ties */
+    int top_k;              /* 0: all */
+    float top_p, min_p;     /* 1 and 0: all */
+    float repetition_penalty, presence_penalty, frequency_penalty; /* 1, 0, 0: none */
+    uint64_t seed;
+    uint64_t position;      /* of the token being drawn: with seed it fixes the noise */
+    int n_allowed;          /* ids >= n_allowed are never drawn (padding rows of the head) */
+    /* Tokens seen: pairs of id and how often in the output (0: only in the prompt). */
+    const int32_t *seen_ids, *seen_counts;
+    int n_seen;
+    const int32_t *bias_ids; /* logit_bias: added before everything else */
+    const float *bias;
+    int n_bias;
+    const uint32_t *mask;    /* bit id set: allowed (a grammar's mask); NULL: all */
+    int n_top;               /* how many alternatives to report, at most SAMPLE_TOP_MAX */
+} SampleRow;
+
+enum { SAMPLE_TOP_MAX = 128 };
+
+/* What came out, host memory. Log-probabilities are log-softmax of the raw logits. */
+typedef struct Sampled {
+    int32_t id;
+    float logprob;
+    int n_top;
+    int32_t top_ids[SAMPLE_TOP_MAX];
+    float top_logits[SAMPLE_TOP_MAX], top_logprobs[SAMPLE_TOP_MAX];
+} Sampled;
+
+struct Backend {
+    const char *name; /* "cpu", "cuda" */
+    const char *isa;  /* what serves it: "avx512bf16", "sm_90" */
+    int n_threads;
+
+    void (*close)(Backend *b);
+
+    /* ---- Memory ---------------------------------------------------------------------------- */
+
+    /* Device memory, 64-byte aligned, zeroed; NULL on failure. */
+    void *(*alloc)(Backend *b, size_t bytes, const char *what, Error *err);
+    void (*free)(Backend *b, void *memory, size_t bytes);
+    void (*upload)(Backend *b, void *device, const void *host, size_t bytes);
+    /* Waits for all queued operations, then copies. */
+    void (*fetch)(Backend *b, void *host, const void *device, size_t bytes);
+    /* Makes room for the scratch that operations on up to n_rows rows of up to n_cols columns need,
+     * so that no operation allocates later. Grows only. */
+    bool (*reserve)(Backend *b, int n_rows, int n_cols, Error *err);
+
+    /* ---- Weights --------------------------------------------------------------------------- */
+
+    /* Packs n_mats matrices of [n_rows, n_cols] each. `source` holds them one after another (dims
+     * [n_mats * n_rows, n_cols] or [n_mats, n_rows, n_cols]); for experts stored one by one, make
+     * the bank with source NULL data and fill it with weight_set. Refuses NaN in nothing: contents
+     * are not looked at. */
+    Weight *(*weight_new)(Backend *b, const Tensor *source, int n_mats, Error *err);
+    /* Replaces matrix `mat` of w by `source`: same type, or f32 (converted; the trainer's masters). */
+    void (*weight_set)(Backend *b, Weight *w, int mat, const Tensor *source);
+    /* Reads rows from .. from+n-1 of matrix `mat` back as f32 into host memory [n, n_cols]. */
+    void (*weight_get)(Backend *b, const Weight *w, int mat, int from, int n, float *out);
+    size_t (*weight_bytes)(const Weight *w);
+    void (*weight_free)(Backend *b, Weight *w);
+
+    /* ---- Forward operations ---------------------------------------------------------------- */
+
+    /* y[t] = row ids[t] of w, as f32. Ids are in range (checked where text enters). */
+    void (*embed)(Backend *b, const Weight *w, const int32_t *ids, Mat y);
+
+    /* y_i = x W_i^T for n weights sharing the input: one pass over x, one fork.
+     *   x [t, k];  W_i [n_i, k];  y_i [t, n_i]  */
+    void (*matmul)(Backend *b, int n, Weight *const w[], Mat x, const Mat y[]);
+
+    /* y[i] = W_e x[i] for the rows i of expert e: rows offset[e] .. offset[e+1]-1.
+     *   n banks sharing the input and the offsets, as in matmul. */
+    void (*matmul_experts)(Backend *b, int n, Weight *const bank[], const MoeRoutes *routes, Mat x,
+                           const Mat y[]);
+
+    /* y[t][i] += bias[i]. */
+    void (*add_bias)(Backend *b, Mat y, const float *bias);
+    /* y += x. */
+    void (*add)(Backend *b, Mat y, Mat x);
+
+    /* y[t][i] = x[t][i] * w[i] / sqrt(mean_i(x[t][i]^2) + eps). y may be x. Zhang & Sennrich 2019. */
+    void (*rms_norm)(Backend *b, Mat x, const float *w, float eps, Mat y);
+
+    /* table[t] = cos(p f_0) .. cos(p f_{d/2-1}), sin(p f_0) .. for p = positions[t], times
+     * `attention_factor`; angles in double. inv_freq: host memory [head_dim / 2]. table [t, d]. */
+    void (*rope_table)(Backend *b, const int32_t *positions, const double *inv_freq,
+                       float attention_factor, Mat table);
+    /* Rotates the halves of every head of x [t, n_heads * head_dim] in place ("neox" order):
+     * x_j' = x_j cos_j - x_{j+d/2} sin_j;  x_{j+d/2}' = x_{j+d/2} cos_j + x_j sin_j. */
+    void (*rope)(Backend *b, Mat x, Mat table);
+
+    /* dst[i] = src[index[i]]. */
+    void (*gather_rows)(Backend *b, Mat src, const int32_t *index, Mat dst);
+
+    /* out = silu(gate) * up, silu(z) = z / (1 + exp(-z)). out may be gate. */
+    void (*swiglu)(Backend *b, Mat gate, Mat up, Mat out);
+
+    /* Softmax over all n_experts of each row of logits [t, n_experts] in f32, the n_used largest
+     * (lowest index on ties), divided by their sum if `normalize`; then the pair order. Fills
+     * `routes`, whose arrays the caller made. */
+    void (*moe_route)(Backend *b, Mat logits, bool normalize, MoeRoutes *routes);
+    /* out[t] = sum over slots s = 0 .. n_used-1, in that order, of weight[t][s] * y[place(t,s)]. */
+    void (*moe_combine)(Backend *b, const MoeRoutes *routes, Mat y, Mat out);
+
+    /* ---- Keys and values ------------------------------------------------------------------- */
+
+    /* Room for n_pages pages of KV_PAGE_TOKENS positions in every layer, in `type` (F32, F16 or
+     * BF16). Memory is taken as pages are first written. */
+    KvStore *(*kv_new)(Backend *b, DType type, int n_layers, int n_kv_heads, int head_dim,
+                       int n_pages, Error *err);
+    void (*kv_free)(Backend *b, KvStore *kv);
+    /* Copies the first n_tokens positions of page `from` to page `to`, in all layers. */
+    void (*kv_copy_page)(Backend *b, KvStore *kv, int from, int to, int n_tokens);
+    /* Rounds k and v [t, n_kv_heads * head_dim] to the page type and stores them at each row's
+     * position. */
+    void (*kv_write)(Backend *b, KvStore *kv, int layer, const Batch *batch, Mat k, Mat v);
+
+    /* Causal softmax attention of every row over its own sequence's stored keys and values:
+     *   q, out [t, n_heads * head_dim]; query head h reads kv head h / (n_heads / n_kv_heads).
+     * The same arithmetic whether a row comes in a prefill of 8,192 or alone: keys are taken in
+     * fixed splits, each with an online softmax in f32, and the splits are merged in order. */
+    void (*attention)(Backend *b, const KvStore *kv, int layer, const Batch *batch, float scale,
+                      Mat q, Mat out);
+
+    /* ---- Ends of a step ---------------------------------------------------------------------- */
+
+    /* Draws one token from each row of logits (which it may overwrite). rows, out: host memory
+     * [logits.rows]. Noise: counter-based, keyed by (seed, position, id). Waits. */
+    void (*sample)(Backend *b, Mat logits, const SampleRow rows[], Sampled out[]);
+    /* logprob[t] = log_softmax(logits[t])[targets[t]] (ids; -1 gives 0), and the n_top largest
+     * logits of each row, largest first, lowest id on ties. Host memory. Waits.
+     *   top_ids, top_logits, top_logprobs [t, n_top] or NULL when n_top is 0. */
+    void (*logprobs)(Backend *b, Mat logits, const int32_t *targets, float *logprob, int n_top,
+                     int32_t *top_ids, float *top_logits, float *top_logprobs);
+};
+
+/* device: "cpu", "cuda" or "auto"; n_threads 0: one a processor. The only place that knows which
+ * backends exist. */
+Backend *backend_open(const char *device, int n_threads, Error *err) MUST_USE;
+
+/* ---- Step: bump allocation of device memory for one forward pass ------------------------------ */
+
+/* Made once for the largest step, reset after each: a step allocates nothing. */
+typedef struct Step {
+    Backend *backend;
+    char *memory;
+    size_t bytes, used;
+} Step;
+
+bool step_open(Step *step, Backend *b, size_t bytes, Error *err) MUST_USE;
+void step_close(Step *step);
+/* Not zeroed. Running out is a bug in the plan that sized the Step, so it asserts. */
+void *step_take(Step *step, size_t bytes);
+Mat step_mat(Step *step, int rows, int cols);
+MoeRoutes step_routes(Step *step, int n_tokens, int n_experts, int n_used);
+/* Bytes that step_mat(rows, cols) takes, for planning. */
+size_t step_mat_bytes(int rows, int cols);
+
+#endif

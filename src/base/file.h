@@ -1,0 +1,40 @@
+/* Files: mapping, reading whole, and writing so that a half-written file is never seen. */
+#ifndef WEN_BASE_FILE_H
+#define WEN_BASE_FILE_H
+
+#include "base/str.h"
+
+typedef struct FileMap {
+    const uint8_t *data; /* read-only mapping; NULL for an empty file */
+    size_t bytes;
+} FileMap;
+
+bool file_map(FileMap *map, const char *path, Error *err) MUST_USE;
+void file_unmap(FileMap *map);
+
+/* Reads a file ("-" is standard input) of at most bytes_max bytes into a Buf. */
+bool file_read(Buf *out, const char *path, size_t bytes_max, Error *err) MUST_USE;
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+/* Makes a directory and its missing parents. */
+bool file_make_dir(const char *path, Error *err) MUST_USE;
+/* "dir/name", allocated with mem_alloc. */
+char *file_join(const char *dir, const char *name);
+
+/* A file being written: bytes go to a temporary beside `path`; commit syncs and renames it over
+ * `path`, cancel removes it. Buffered. After the first failure all calls fail with that error. */
+typedef struct FileWriter FileWriter;
+FileWriter *file_writer_open(const char *path, Error *err) MUST_USE;
+bool file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err) MUST_USE;
+/* Overwrites bytes already written (headers whose size is known only at the end). */
+bool file_writer_patch(FileWriter *w, uint64_t offset, const void *data, size_t bytes,
+                       Error *err) MUST_USE;
+uint64_t file_writer_offset(const FileWriter *w);
+bool file_writer_commit(FileWriter *w, Error *err) MUST_USE; /* frees w either way */
+void file_writer_cancel(FileWriter *w);                      /* NULL is fine */
+
+/* Writes a whole file through a FileWriter. */
+bool file_write(const char *path, Str contents, Error *err) MUST_USE;
+
+#endif

@@ -1,0 +1,70 @@
+/* A model as one thing, whether a folder of safetensors or a GGUF file.
+ *
+ * Tensors are found by their Hugging Face names ("model.layers.3.self_attn.q_proj.weight",
+ * "model.layers.3.mlp.experts.5.up_proj.weight", "lm_head.weight"), configuration by config.json's
+ * keys: a GGUF is seen through the same names (docs/formats.md has the table). */
+#ifndef WEN_FORMATS_PACKAGE_H
+#define WEN_FORMATS_PACKAGE_H
+
+#include "formats/gguf.h"
+#include "formats/tensor_table.h"
+
+#include <jansson.h>
+
+typedef struct Package Package;
+
+/* path: a .gguf file, or a folder with config.json. `need_weights` false: tokenizer and templates
+ * are enough (a folder with only these opens). */
+Package *package_open(const char *path, bool need_weights, Error *err) MUST_USE;
+void package_close(Package *package); /* NULL is fine */
+
+const char *package_path(const Package *package);
+/* NULL for a folder; for `info`. */
+const Gguf *package_gguf(const Package *package);
+const TensorTable *package_tensors(const Package *package);
+
+/* config.json: as it is, or rebuilt from GGUF keys (model_type, architectures, hidden_size,
+ * num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim, intermediate_size,
+ * vocab_size (rows of the embedding), rms_norm_eps, rope_theta, rope_scaling, tie_word_embeddings,
+ * max_position_embeddings, num_experts, num_experts_per_tok, moe_intermediate_size, norm_topk_prob,
+ * eos/bos ids ...). Borrowed; NULL only if need_weights was false and there is none. */
+json_t *package_config(const Package *package);
+/* generation_config.json, or NULL. A GGUF's general.sampling.* keys, if any, are seen so too. */
+json_t *package_generation_config(const Package *package);
+
+/* The tensor of that Hugging Face name, shape as Hugging Face has it. Experts of a bank (GGUF, or
+ * fused safetensors) are found one by one: data points into the bank. False and a message naming
+ * tensor (and type) when it is missing or unreadable. */
+bool package_tensor(const Package *package, const char *name, Tensor *out, Error *err) MUST_USE;
+bool package_has_tensor(const Package *package, const char *name);
+
+/* What the tokenizer is made from; absent parts are empty. Borrowed from the package. */
+typedef struct PackageText {
+    Str tokenizer_json, vocab_json, merges_txt; /* whole files */
+    Str tokenizer_config_json, added_tokens_json;
+    Str chat_template; /* Jinja source: chat_template.jinja, else tokenizer_config's, else GGUF's */
+    /* From GGUF (n_tokens 0 otherwise). */
+    const Str *tokens, *merges;
+    const int32_t *token_types; /* ggml: 1 normal 3 control 4 user-defined 5 unused 6 byte */
+    int n_tokens, n_merges;
+    Str pre;        /* tokenizer.ggml.pre: "qwen2", "deepseek-r1-qwen" */
+    int32_t bos_id, eos_id, pad_id; /* -1: not given */
+    bool add_bos;
+} PackageText;
+const PackageText *package_text(const Package *package);
+
+/* A new safetensors folder or GGUF from any package: `wen quantize`. */
+typedef struct ConvertOptions {
+    const char *type; /* "F32" "F16" "BF16" "Q8_0" "Q4_0" ... or a mix: "Q4_K_M" "Q4_K_S" "Q5_K_M" "Q5_K_S" */
+    bool as_safetensors; /* folder out; type F32, F16, BF16 */
+    int n_threads;       /* 0: all */
+    /* Called after every tensor; NULL: silent. Bytes of input. */
+    void (*progress)(void *context, const char *tensor, uint64_t done_bytes, uint64_t total_bytes);
+    void *progress_context;
+} ConvertOptions;
+/* Streams tensor by tensor. Writes atomically. A NaN or infinity in a source tensor is an error
+ * that names tensor and index. */
+bool package_convert(const Package *in, const char *out_path, const ConvertOptions *options,
+                     Error *err) MUST_USE;
+
+#endif
