@@ -1,0 +1,23 @@
+/* The CPU backend's own state: what its operations share. */
+#ifndef WEN_CPU_CPU_BACKEND_H
+#define WEN_CPU_CPU_BACKEND_H
+
+#include "backend/backend.h"
+#include "base/pool.h"
+#include "cpu/kernels.h"
+
+typedef struct CpuBackend {
+    Backend base; /* first: a Backend * is a CpuBackend * */
+    Pool *pool;
+    const Kernels *kernels;
+    IsaLevel level;
+    /* Scratch of the operations, grown only by reserve(). */
+    void *acts; /* quantized activations of one matmul */
+    size_t acts_bytes;
+    void *scratch; /* per-worker space of attention and sampling */
+    size_t scratch_bytes;
+} CpuBackend;
+
+static inline CpuBackend *cpu_of(Backend *b) { return (CpuBackend *)b; }
+
+#endif
