@@ -1,0 +1,43 @@
+/* Inside tensor/: what quant.c dispatches to. Each function handles n elements, a multiple of the
+ * type's block length; `blocks` may have any alignment. */
+#ifndef WEN_TENSOR_QUANT_TYPES_H
+#define WEN_TENSOR_QUANT_TYPES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/half.h"
+
+enum { QK = 32, QK_K = 256 };
+
+static inline uint16_t load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+
+static inline uint32_t load_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline void store_u16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static inline void store_u32(uint8_t *p, uint32_t v)
+{
+    store_u16(p, (uint16_t)v);
+    store_u16(p + 2, (uint16_t)(v >> 16));
+}
+
+static inline float load_half(const uint8_t *p) { return half_to_float(load_u16(p)); }
+
+void decode_q8_0(const uint8_t *blocks, float *out, int64_t n);
+void decode_q4_0(const uint8_t *blocks, float *out, int64_t n);
+void decode_q4_1(const uint8_t *blocks, float *out, int64_t n);
+void decode_q5_0(const uint8_t *blocks, float *out, int64_t n);
+void decode_q5_1(const uint8_t *blocks, float *out, int64_t n);
+void decode_q4_k(const uint8_t *blocks, float *out, int64_t n);
+void decode_q5_k(const uint8_t *blocks, float *out, int64_t n);
+void decode_q6_k(const uint8_t *blocks, float *out, int64_t n);
+
+#endif

@@ -1,0 +1,138 @@
+/* tensor/quant: decoding against the layouts as ggml's headers describe them, written out here a
+ * second time in the order of the bytes. */
+#include "support.h"
+
+#include "base/half.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "tensor/quant.h"
+
+#include <math.h>
+#include <string.h>
+
+static float half_at(const uint8_t *p) { return half_to_float((uint16_t)(p[0] | p[1] << 8)); }
+
+static void expect_q4_q5(DType type, const uint8_t *b, double *y)
+{
+    bool has_min = type == DTYPE_Q4_1 || type == DTYPE_Q5_1;
+    bool is_5 = type == DTYPE_Q5_0 || type == DTYPE_Q5_1;
+    double d = (double)half_at(b), m = has_min ? (double)half_at(b + 2) : 0;
+    const uint8_t *qh = b + (has_min ? 4 : 2), *qs = qh + (is_5 ? 4 : 0);
+    for (int j = 0; j < 32; j++) {
+        int q = j < 16 ? qs[j] & 15 : qs[j - 16] >> 4;
+        if (is_5)
+            q += 16 * (qh[j / 8] >> j % 8 & 1);
+        y[j] = has_min ? d * q + m : d * (q - (is_5 ? 16 : 8));
+    }
+}
+
+static void expect_q4_k_q5_k(DType type, const uint8_t *b, double *y)
+{
+    double d = (double)half_at(b), dmin = (double)half_at(b + 2);
+    const uint8_t *s = b + 4, *qh = b + 16, *qs = b + (type == DTYPE_Q5_K ? 48 : 16);
+    for (int i = 0; i < 256; i++) {
+        int j = i / 32, l = i % 32;
+        int sc = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
+        int m = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | (s[j] >> 6) << 4;
+        uint8_t byte = qs[32 * (j / 2) + l];
+        int q = j % 2 ? byte >> 4 : byte & 15;
+        if (type == DTYPE_Q5_K && (qh[l] & 1 << j))
+            q += 16;
+        y[i] = d * sc * q - dmin * m;
+    }
+}
+
+static void expect_q6_k(const uint8_t *b, double *y)
+{
+    const uint8_t *ql = b, *qh = b + 128;
+    const int8_t *sc = (const int8_t *)b + 192;
+    double d = (double)half_at(b + 208);
+    for (int n = 0; n < 256; n += 128, y += 128, ql += 64, qh += 32, sc += 8)
+        for (int l = 0; l < 32; l++) {
+            int q1 = ((ql[l] & 15) | (qh[l] & 3) << 4) - 32;
+            int q2 = ((ql[l + 32] & 15) | (qh[l] >> 2 & 3) << 4) - 32;
+            int q3 = (ql[l] >> 4 | (qh[l] >> 4 & 3) << 4) - 32;
+            int q4 = (ql[l + 32] >> 4 | (qh[l] >> 6) << 4) - 32;
+            y[l] = d * sc[l / 16] * q1;
+            y[l + 32] = d * sc[l / 16 + 2] * q2;
+            y[l + 64] = d * sc[l / 16 + 4] * q3;
+            y[l + 96] = d * sc[l / 16 + 6] * q4;
+        }
+}
+
+static void expect_block(DType type, const uint8_t *b, double *y)
+{
+    uint32_t bits;
+    switch (type) {
+    case DTYPE_F32:
+        memcpy(&bits, b, 4);
+        y[0] = (double)float_from_bits(bits);
+        break;
+    case DTYPE_F16: y[0] = (double)half_at(b); break;
+    case DTYPE_BF16: y[0] = (double)float_from_bits((uint32_t)(b[0] | b[1] << 8) << 16); break;
+    case DTYPE_Q8_0:
+        for (int j = 0; j < 32; j++)
+            y[j] = (double)half_at(b) * (int8_t)b[2 + j];
+        break;
+    case DTYPE_Q4_K:
+    case DTYPE_Q5_K: expect_q4_k_q5_k(type, b, y); break;
+    case DTYPE_Q6_K: expect_q6_k(b, y); break;
+    default: expect_q4_q5(type, b, y); break;
+    }
+}
+
+/* Random bytes, with the halves that scale a block kept finite and moderate. */
+static void random_blocks(Rng *rng, DType type, uint8_t *b, size_t n_blocks)
+{
+    const DTypeInfo *info = dtype_info(type);
+    for (size_t i = 0; i < n_blocks; i++, b += info->block_bytes) {
+        for (int j = 0; j < info->block_bytes; j++)
+            b[j] = (uint8_t)rng_next(rng);
+        uint16_t d = half_from_float((float)rng_normal(rng)), m = half_from_float(0.3f);
+        uint32_t f = float_bits((float)rng_normal(rng));
+        if (type == DTYPE_F32)
+            memcpy(b, &f, 4);
+        else
+            memcpy(b + (type == DTYPE_Q6_K ? 208 : 0), &d, 2);
+        if (type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K)
+            memcpy(b + 2, &m, 2);
+    }
+}
+
+static void decoding_follows_the_layouts(void **state)
+{
+    (void)state;
+    Rng rng = {7};
+    for (int type = 0; type < DTYPE_COUNT; type++) {
+        const DTypeInfo *info = dtype_info((DType)type);
+        enum { BLOCKS = 5 };
+        /* Both buffers end at a guard page, and the blocks start at an odd address. */
+        size_t bytes = (size_t)(BLOCKS * info->block_bytes), n = (size_t)(BLOCKS * info->block_len);
+        uint8_t *page = guard_alloc(bytes + 1), *blocks = page + 1;
+        float *out = guard_alloc(n * sizeof *out);
+        double expected[256];
+        for (int round = 0; round < 50; round++) {
+            random_blocks(&rng, (DType)type, blocks, BLOCKS);
+            quant_decode((DType)type, blocks, out, (int64_t)n);
+            for (int b = 0; b < BLOCKS; b++) {
+                expect_block((DType)type, blocks + b * info->block_bytes, expected);
+                for (int j = 0; j < info->block_len; j++) {
+                    double got = (double)out[b * info->block_len + j];
+                    if (fabs(got - expected[j]) > 1e-6 * (fabs(expected[j]) + 20))
+                        fail_msg("%s block %d element %d: %g, expected %g", info->name, b, j, got,
+                                 expected[j]);
+                }
+            }
+        }
+        guard_free(page, bytes + 1);
+        guard_free(out, n * sizeof *out);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decoding_follows_the_layouts),
+    };
+    return TEST_MAIN("quant", tests);
+}
