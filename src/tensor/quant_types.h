@@ -40,4 +40,13 @@ void decode_q4_k(const uint8_t *blocks, float *out, int64_t n);
 void decode_q5_k(const uint8_t *blocks, float *out, int64_t n);
 void decode_q6_k(const uint8_t *blocks, float *out, int64_t n);
 
+void encode_q8_0(const float *in, uint8_t *blocks, int64_t n);
+void encode_q4_0(const float *in, uint8_t *blocks, int64_t n);
+void encode_q4_1(const float *in, uint8_t *blocks, int64_t n);
+void encode_q5_0(const float *in, uint8_t *blocks, int64_t n);
+void encode_q5_1(const float *in, uint8_t *blocks, int64_t n);
+void encode_q4_k(const float *in, uint8_t *blocks, int64_t n);
+void encode_q5_k(const float *in, uint8_t *blocks, int64_t n);
+void encode_q6_k(const float *in, uint8_t *blocks, int64_t n);
+
 #endif
