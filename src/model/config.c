@@ -73,7 +73,8 @@ static bool read_family(Config *c, const json_t *json, Error *err)
     c->has_qk_norm = !c->has_qkv_bias;
     const char *act = json_string_value(json_object_get(json, "hidden_act"));
     if (act && strcmp(act, "silu") != 0)
-        return error_set(err, ERROR_UNSUPPORTED, "config.json: hidden_act \"%.64s\"; only silu", act);
+        return error_set(err, ERROR_UNSUPPORTED, "config.json: hidden_act \"%.64s\"; only silu",
+                         act);
     bool bias;
     if (!read_bool(json, "attention_bias", c->has_qkv_bias, &bias, err))
         return false;
@@ -140,8 +141,10 @@ static bool read_experts(Config *c, const json_t *json, Error *err)
     int step;
     if (!read_int(json, "intermediate_size", 1, CONFIG_WIDTH_MAX, 1, &c->d_ff, err) ||
         !read_int(json, "num_experts", 1, CONFIG_EXPERTS_MAX, required, &c->n_experts, err) ||
-        !read_int(json, "num_experts_per_tok", 1, c->n_experts, required, &c->n_experts_used, err) ||
-        !read_int(json, "moe_intermediate_size", 1, CONFIG_WIDTH_MAX, required, &c->d_expert, err) ||
+        !read_int(json, "num_experts_per_tok", 1, c->n_experts, required, &c->n_experts_used,
+                  err) ||
+        !read_int(json, "moe_intermediate_size", 1, CONFIG_WIDTH_MAX, required, &c->d_expert,
+                  err) ||
         !read_int(json, "decoder_sparse_step", 1, CONFIG_LAYERS_MAX, 1, &step, err) ||
         !read_bool(json, "norm_topk_prob", false, &c->normalizes_experts, err))
         return false;

@@ -1,5 +1,5 @@
-/* Hyper-parameters of a Qwen model, read from config.json's keys and checked once, here: code behind
- * this header never meets an absurd number. */
+/* Hyper-parameters of a Qwen model, read from config.json's keys and checked once, here: code
+ * behind this header never meets an absurd number. */
 #ifndef WEN_MODEL_CONFIG_H
 #define WEN_MODEL_CONFIG_H
 

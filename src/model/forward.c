@@ -120,11 +120,10 @@ size_t forward_step_bytes(const Config *c, int n_tokens)
     widest = size_max(widest, h + 2 * step_mat_bytes(n_tokens, c->d_ff));
     if (c->n_experts > 0) {
         const int n_pairs = n_tokens * c->n_experts_used;
-        widest = size_max(widest, h + step_mat_bytes(n_tokens, c->n_experts) +
-                                      4 * step_mat_bytes(n_pairs, 1) +
-                                      step_mat_bytes(1, c->n_experts + 1) +
-                                      step_mat_bytes(n_pairs, c->d_model) +
-                                      2 * step_mat_bytes(n_pairs, c->d_expert));
+        widest = size_max(
+            widest, h + step_mat_bytes(n_tokens, c->n_experts) + 4 * step_mat_bytes(n_pairs, 1) +
+                        step_mat_bytes(1, c->n_experts + 1) + step_mat_bytes(n_pairs, c->d_model) +
+                        2 * step_mat_bytes(n_pairs, c->d_expert));
     }
     return stream + widest;
 }

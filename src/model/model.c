@@ -205,8 +205,8 @@ static void free_vector(Backend *b, float *vector, int n)
 
 static void free_layer(Backend *b, const Config *c, const Layer *layer)
 {
-    Weight *weights[] = {layer->q,  layer->k,    layer->v,     layer->o, layer->gate,
-                         layer->up, layer->down, layer->router};
+    Weight *weights[] = {layer->q,    layer->k,  layer->v,    layer->o,
+                         layer->gate, layer->up, layer->down, layer->router};
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
         if (weights[i])
             b->weight_free(b, weights[i]);

@@ -43,8 +43,9 @@ typedef struct ModelOptions {
     void *progress_context;
 } ModelOptions;
 
-/* Packs all weights for the device; the package may be closed afterwards. Shapes are checked against
- * the configuration; a missing or misshapen tensor is an error that names it. `options` may be NULL. */
+/* Packs all weights for the device; the package may be closed afterwards. Shapes are checked
+ * against the configuration; a missing or misshapen tensor is an error that names it. `options` may
+ * be NULL. */
 Model *model_open(const Package *package, Backend *backend, const ModelOptions *options,
                   Error *err) MUST_USE;
 void model_close(Model *model); /* NULL is fine */

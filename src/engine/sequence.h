@@ -1,0 +1,69 @@
+/* One request in flight: its tokens, its pages, and the one state machine for thought, budget, stop
+ * strings and end that every client shares. Knows no batch and no device. */
+#ifndef WEN_ENGINE_SEQUENCE_H
+#define WEN_ENGINE_SEQUENCE_H
+
+#include "engine/engine.h"
+
+/* What generation is about, the same for all sequences of an engine. */
+typedef struct SequenceRules {
+    const Tokenizer *tokenizer;
+    int context; /* positions a sequence can have */
+    int n_eos;
+    int32_t eos_ids[2 * CONFIG_EOS_MAX];
+    Ids close_thought; /* the text that ends a thought early, as ids; empty: model cannot think */
+} SequenceRules;
+
+typedef enum SequenceState { SEQUENCE_WAITING, SEQUENCE_RUNNING, SEQUENCE_DONE } SequenceState;
+
+typedef struct Sequence {
+    int64_t id;
+    const SequenceRules *rules;
+    SequenceState state;
+    Request request; /* its arrays point into `arena` */
+
+    Ids ids;        /* prompt, then everything generated or forced */
+    int n_computed; /* of these, how many have keys and values */
+    int n_cached;   /* of the prompt, found in shared pages */
+    int32_t *pages; /* page table, [n_pages] */
+    uint64_t *keys; /* prefix key of each full page */
+    int n_pages, n_pages_max;
+
+    ReplyParser *reply;
+    StreamDecoder utf8;     /* to know whether a character is unfinished */
+    bool thought_is_closed; /* we closed it */
+    int budget;             /* effective: tokens of thought, or INT_MAX */
+    Buf pending;            /* answer text that might be the beginning of a stop string */
+
+    /* For penalties: distinct ids and how often they were generated (0: only in the prompt). */
+    int32_t *seen_ids, *seen_counts, *seen_slots;
+    int n_seen;
+    uint32_t seen_mask;
+
+    struct EventRecord *events; /* queue; text in event_text */
+    int n_events, n_events_max, next_event;
+    Buf event_text;
+    TokenTop *tops;
+    int n_tops, n_tops_max;
+
+    Usage usage;
+    FinishReason reason;
+    double started, first_token; /* clock_seconds; 0: not yet */
+    Arena arena;                 /* lifetime: request */
+} Sequence;
+
+/* Checks the request and copies it. */
+Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *request,
+                       Error *err) MUST_USE;
+void sequence_free(Sequence *s);
+
+/* A token was drawn: take it in, emit events, force tokens if the thought must end, maybe finish.
+ */
+void sequence_accept(Sequence *s, const Sampled *sampled);
+/* Ends it: releases held-back text and queues EVENT_DONE. The pages are the caller's. */
+void sequence_finish(Sequence *s, FinishReason reason);
+/* How its next token is to be drawn; borrows from s. */
+SampleRow sequence_sample_row(const Sequence *s);
+bool sequence_next_event(Sequence *s, Event *event);
+
+#endif
