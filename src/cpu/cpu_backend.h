@@ -5,14 +5,16 @@
 #include "backend/backend.h"
 #include "base/pool.h"
 #include "cpu/kernels.h"
+#include "cpu/slab.h"
 
 typedef struct CpuBackend {
     Backend base; /* first: a Backend * is a CpuBackend * */
     Pool *pool;
     const Kernels *kernels;
     IsaLevel level;
+    Slab *slabs; /* memory of the weights */
     /* Scratch of the operations, grown only by reserve(). */
-    void *acts; /* quantized activations of one matmul */
+    void *acts; /* of one matmul: see cpu_weight_reserve_bytes */
     size_t acts_bytes;
     void *scratch; /* per-worker space of attention and sampling */
     size_t scratch_bytes;
