@@ -14,7 +14,7 @@ static uint16_t half_beside(uint16_t h, int steps)
 }
 
 /* Q8_0: neighbouring halves are far enough apart to move most roundings, so the candidates are the
- * halves themselves, from where the extreme number is just representable to 4 % above. */
+ * halves themselves, from where the extreme number is just representable to 2 % above. */
 static uint16_t best_scale_q8(const float *x)
 {
     enum { CANDIDATES_MAX = 64 };
@@ -30,7 +30,7 @@ static uint16_t best_scale_q8(const float *x)
         for (int k = 0; k < CANDIDATES_MAX; k++) {
             uint16_t h = half_beside(first, k);
             float scale = half_to_float(h);
-            if (fabsf(extreme) < fabsf(scale) * 123)
+            if (fabsf(extreme) < fabsf(scale) * 125)
                 break;
             float error = scale_error(x, QK, scale, -128, 127);
             if (error < best_error) {

@@ -119,21 +119,36 @@ static void search_line(const float *x, int q_high, const float *steps, const fl
     }
 }
 
-static LineBlock fit_line_block(const float *x, int q_high)
+/* The minima of a block have one sign. It is the usual one, below zero, unless every group lies
+ * above; a group on the wrong side is fitted again without a minimum. */
+static float fit_groups(const float *x, int q_high, float *steps, float *lows)
 {
-    float steps[GROUPS], lows[GROUPS], step_max = 0, low_max = 0, low_min = 0;
+    float low_max = -INFINITY, low_min = INFINITY;
     for (int g = 0; g < GROUPS; g++) {
         float offset;
         affine_fit(x + g * GROUP, GROUP, q_high, &steps[g], &offset);
         lows[g] = -offset;
-        step_max = fmaxf(step_max, steps[g]);
         low_max = fmaxf(low_max, lows[g]);
         low_min = fminf(low_min, lows[g]);
     }
-    /* Offsets of one sign only: a block of positive numbers has a negative dmin. */
-    float dmin = (low_max >= -low_min ? low_max : low_min) / (float)SCALE_MAX;
+    if (low_max <= 0)
+        return low_min;
+    for (int g = 0; g < GROUPS; g++)
+        if (lows[g] < 0) {
+            steps[g] = fmaxf(0, scale_fit(x + g * GROUP, GROUP, 0, q_high));
+            lows[g] = 0;
+        }
+    return low_max;
+}
+
+static LineBlock fit_line_block(const float *x, int q_high)
+{
+    float steps[GROUPS], lows[GROUPS], step_max = 0;
+    float dmin = fit_groups(x, q_high, steps, lows) / (float)SCALE_MAX;
+    for (int g = 0; g < GROUPS; g++)
+        step_max = fmaxf(step_max, steps[g]);
     LineBlock best = {.error = INFINITY};
-    static const float tops[] = {63.0f, 61.3f, 59.2f};
+    static const float tops[] = {63.0f, 60.5f};
     for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
         search_line(x, q_high, steps, lows, step_max / tops[i], dmin, &best);
     return best;
@@ -212,20 +227,35 @@ static float refit_scale(const float *x, const ScaleBlock *b)
     return aa > 0 ? (float)(xa / aa) : d;
 }
 
-/* Every whole scale near the free fit is tried: with 16 numbers a group, each one draws the
- * roundings anew, and the best draw is well below the mean. */
-static float best_scale(const float *x, float d, float fitted, int8_t *scale)
+/* The number furthest from zero. */
+static float extreme_of(const float *x)
 {
-    enum { SPREAD = 5 };
-    int centre = clamp_int(in_units(fitted, d), -128, 127);
+    float extreme = 0;
+    for (int j = 0; j < SMALL_GROUP; j++)
+        if (fabsf(x[j]) > fabsf(extreme))
+            extreme = x[j];
+    return extreme;
+}
+
+/* Every whole scale that puts the extreme number near the end of the range, on either side, is
+ * tried: with 16 numbers a group, each one draws the roundings anew, and the best draw is well below
+ * the mean. */
+static float best_scale(const float *x, float d, float extreme, int8_t *scale)
+{
+    enum { BELOW = 1, ABOVE = 8 };
     float best = INFINITY;
-    for (int s = centre - SPREAD; s <= centre + SPREAD; s++) {
-        if (s < -128 || s > 127)
-            continue;
-        float error = scale_error(x, SMALL_GROUP, d * (float)s, Q6_LOW, Q6_HIGH);
-        if (error < best) {
-            best = error;
-            *scale = (int8_t)s;
+    *scale = 0;
+    for (int side = 0; side < 2; side++) {
+        int centre = in_units(extreme / (float)(side ? Q6_HIGH : Q6_LOW), d), out = centre < 0 ? -1 : 1;
+        for (int k = -BELOW; k <= ABOVE; k++) {
+            int s = centre + out * k;
+            if (s < -128 || s > 127)
+                continue;
+            float error = scale_error(x, SMALL_GROUP, d * (float)s, Q6_LOW, Q6_HIGH);
+            if (error < best) {
+                best = error;
+                *scale = (int8_t)s;
+            }
         }
     }
     return best;
@@ -233,21 +263,21 @@ static float best_scale(const float *x, float d, float fitted, int8_t *scale)
 
 static ScaleBlock fit_scale_block(const float *x)
 {
-    float fits[SMALL_GROUPS], extreme = 0;
+    float extremes[SMALL_GROUPS], extreme = 0;
     for (int g = 0; g < SMALL_GROUPS; g++) {
-        fits[g] = scale_fit(x + g * SMALL_GROUP, SMALL_GROUP, Q6_LOW, Q6_HIGH);
-        if (fabsf(fits[g]) > fabsf(extreme))
-            extreme = fits[g];
+        extremes[g] = extreme_of(x + g * SMALL_GROUP);
+        extreme = fmaxf(extreme, fabsf(extremes[g]));
     }
     ScaleBlock best = {.error = INFINITY}, b;
-    static const float tops[] = {-127.0f, -122.0f, -117.0f};
+    static const float tops[] = {118.0f * -Q6_LOW};
     for (size_t i = 0; i < sizeof tops / sizeof *tops; i++) {
         float d = extreme / tops[i];
-        for (int round = 0; round < ROUNDS; round++) {
+        for (int round = 0; round < 2; round++) {
             b.d = half_saturated(d);
             b.error = 0;
             for (int g = 0; g < SMALL_GROUPS; g++)
-                b.error += best_scale(x + g * SMALL_GROUP, half_to_float(b.d), fits[g], &b.scales[g]);
+                b.error +=
+                    best_scale(x + g * SMALL_GROUP, half_to_float(b.d), extremes[g], &b.scales[g]);
             if (b.error < best.error)
                 best = b;
             else if (round > 0)

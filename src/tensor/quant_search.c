@@ -1,17 +1,39 @@
 /* See quant_search.h. The fits scan a grid of scales (the right one is rarely max / q_max: a little
  * clipping, or a little slack, moves all the roundings), judge each by the least-squares scale for
- * the codes it gives, and polish the best. The loops run over LANES sums side by side so that a
- * compiler can vectorize them without reordering any sum. */
+ * the codes it gives, and polish the best. Sums run in four lanes, on every machine, so that the
+ * result is the same on all of them. */
 #include "tensor/quant_search.h"
 
 #include "base/half.h"
 
 #include <math.h>
 
-enum { LANES = 8, POLISH_ROUNDS = 4 };
+enum { LANES = 4, POLISH_ROUNDS = 4 };
+
+typedef float Lanes __attribute__((vector_size(16)));
+typedef int32_t Mask __attribute__((vector_size(16)));
+typedef float LooseLanes __attribute__((vector_size(16), aligned(4), may_alias));
 
 /* Adding and subtracting 1.5 * 2^23 rounds |v| < 2^22 to the nearest whole number, ties to even. */
 static const float ROUNDER = 12582912.0f;
+
+static inline Lanes load(const float *p) { return *(const LooseLanes *)p; }
+
+static inline float sum_lanes(Lanes v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+
+static inline Lanes choose(Mask mask, Lanes a, Lanes b)
+{
+    return (Lanes)((mask & (Mask)a) | (~mask & (Mask)b));
+}
+
+/* The nearest whole numbers to v in [low, high]; both whole. */
+static inline Lanes to_codes(Lanes v, float low, float high)
+{
+    Lanes lows = low - (Lanes){0}, highs = high - (Lanes){0};
+    v = choose(v < lows, lows, v);
+    v = choose(v > highs, highs, v);
+    return v + ROUNDER - ROUNDER;
+}
 
 static inline float clamp(float v, float low, float high)
 {
@@ -19,18 +41,9 @@ static inline float clamp(float v, float low, float high)
     return v > high ? high : v;
 }
 
-/* The nearest whole number to v in [low, high]; both whole. */
 static inline float to_code(float v, float low, float high)
 {
     return clamp(v, low, high) + ROUNDER - ROUNDER;
-}
-
-static inline float sum_lanes(const float *lanes)
-{
-    float s[LANES / 2];
-    for (int j = 0; j < LANES / 2; j++)
-        s[j] = lanes[j] + lanes[j + LANES / 2];
-    return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
 /* 1 / scale; 0 for a scale too small to divide by, which makes every code 0. */
@@ -38,23 +51,25 @@ static inline float inverse(float scale) { return fabsf(scale) > 1e-37f ? 1 / sc
 
 float scale_error(const float *x, int n, float scale, int q_low, int q_high)
 {
-    float inv = inverse(scale), low = (float)q_low, high = (float)q_high, sum[LANES] = {0};
-    for (int i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float e = x[i + j] - to_code(x[i + j] * inv, low, high) * scale;
-            sum[j] += e * e;
-        }
+    float inv = inverse(scale), low = (float)q_low, high = (float)q_high;
+    Lanes sum = {0};
+    for (int i = 0; i < n; i += LANES) {
+        Lanes v = load(x + i), q = to_codes(v * inv, low, high);
+        v -= q * scale;
+        sum += v * v;
+    }
     return sum_lanes(sum);
 }
 
 float affine_error(const float *x, int n, float step, float offset, int q_high)
 {
-    float inv = inverse(step), high = (float)q_high, sum[LANES] = {0};
-    for (int i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float e = x[i + j] - (to_code((x[i + j] - offset) * inv, 0, high) * step + offset);
-            sum[j] += e * e;
-        }
+    float inv = inverse(step), high = (float)q_high;
+    Lanes sum = {0};
+    for (int i = 0; i < n; i += LANES) {
+        Lanes v = load(x + i), q = to_codes((v - offset) * inv, 0, high);
+        v -= q * step + offset;
+        sum += v * v;
+    }
     return sum_lanes(sum);
 }
 
@@ -82,13 +97,12 @@ uint16_t half_saturated(float v)
 static float scale_gain(const float *x, int n, float scale, int q_low, int q_high, float *best)
 {
     float inv = inverse(scale), low = (float)q_low, high = (float)q_high;
-    float xq[LANES] = {0}, qq[LANES] = {0};
-    for (int i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float q = to_code(x[i + j] * inv, low, high);
-            xq[j] += x[i + j] * q;
-            qq[j] += q * q;
-        }
+    Lanes xq = {0}, qq = {0};
+    for (int i = 0; i < n; i += LANES) {
+        Lanes v = load(x + i), q = to_codes(v * inv, low, high);
+        xq += v * q;
+        qq += q * q;
+    }
     float sum_xq = sum_lanes(xq), sum_qq = sum_lanes(qq);
     *best = sum_qq > 0 ? sum_xq / sum_qq : 0;
     return *best * sum_xq;
@@ -103,6 +117,8 @@ float scale_fit(const float *x, int n, int q_low, int q_high)
     /* The extreme number at `reach` steps on the side with one level more, or on the other. */
     for (int side = 0; side < 2; side++) {
         float bound = (float)(side ? q_high : q_low), unit = bound < 0 ? -1.0f : 1.0f;
+        if (bound == 0)
+            continue;
         for (int k = -7; k <= 12; k++) {
             float reach = bound + unit * (float)k * (fabsf(bound) * 0.012f + 0.04f);
             float gain = scale_gain(x, n, extreme / reach, q_low, q_high, &fitted);
@@ -130,14 +146,13 @@ typedef struct Line {
 static Line affine_gain(const float *x, int n, float sum_x, Line from, int q_high)
 {
     float inv = inverse(from.step), high = (float)q_high;
-    float xq[LANES] = {0}, qq[LANES] = {0}, q1[LANES] = {0};
-    for (int i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float q = to_code((x[i + j] - from.offset) * inv, 0, high);
-            xq[j] += x[i + j] * q;
-            qq[j] += q * q;
-            q1[j] += q;
-        }
+    Lanes xq = {0}, qq = {0}, q1 = {0};
+    for (int i = 0; i < n; i += LANES) {
+        Lanes v = load(x + i), q = to_codes((v - from.offset) * inv, 0, high);
+        xq += v * q;
+        qq += q * q;
+        q1 += q;
+    }
     float sum_xq = sum_lanes(xq), sum_qq = sum_lanes(qq), sum_q = sum_lanes(q1), count = (float)n;
     float det = count * sum_qq - sum_q * sum_q;
     Line line = {0};
@@ -162,7 +177,7 @@ void affine_fit(const float *x, int n, int q_high, float *step, float *offset)
     for (int i = 0; i < n; i++)
         sum += centred[i];
     Line best = {0, 0, 0};
-    for (int k = -6; k <= 12; k++) {
+    for (int k = -6; k <= 12; k += 2) {
         float first = range / ((float)q_high + (float)k * ((float)q_high * 0.012f + 0.06f));
         for (int shift = -1; shift <= 1; shift++) {
             /* Slack or clipping is shared by both ends, or falls to one. */
