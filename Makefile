@@ -77,9 +77,15 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libwen-internal.a
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# make_model has the rest of its files in random_model/.
 $(B)/tools/%: $(B)/tools/%.o $(B)/libwen-internal.a
 	@echo "  LD $@"
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
+RANDOM_MODEL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/random_model/*.c))
+$(B)/tools/make_model: $(RANDOM_MODEL_OBJECTS)
+$(RANDOM_MODEL_OBJECTS) $(B)/tools/make_model.o: CFLAGS += -Itools
+$(B)/tools/random_model/vocab.o: models/chat_template.jinja
 
 tools: $(TOOLS)
 
@@ -104,4 +110,4 @@ format:
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(TESTS:=.d) $(TOOLS:=.d) $(B)/tests/support.d
+-include $(OBJECTS:.o=.d) $(RANDOM_MODEL_OBJECTS:.o=.d) $(TESTS:=.d) $(TOOLS:=.d) $(B)/tests/support.d
