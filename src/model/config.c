@@ -138,7 +138,7 @@ static bool read_experts(Config *c, const json_t *json, Error *err)
     const int64_t required = INT64_MIN;
     if (strcmp(c->family, "qwen3_moe") != 0)
         return read_int(json, "intermediate_size", 1, CONFIG_WIDTH_MAX, required, &c->d_ff, err);
-    int step;
+    int step = 1;
     if (!read_int(json, "intermediate_size", 1, CONFIG_WIDTH_MAX, 1, &c->d_ff, err) ||
         !read_int(json, "num_experts", 1, CONFIG_EXPERTS_MAX, required, &c->n_experts, err) ||
         !read_int(json, "num_experts_per_tok", 1, c->n_experts, required, &c->n_experts_used,

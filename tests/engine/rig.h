@@ -2,8 +2,8 @@
 #ifndef WEN_TESTS_ENGINE_RIG_H
 #define WEN_TESTS_ENGINE_RIG_H
 
-#include "engine/assets.h"
 #include "base/file.h"
+#include "engine/assets.h"
 #include "engine/engine.h"
 
 #include <stdio.h>

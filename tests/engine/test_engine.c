@@ -98,7 +98,8 @@ static void limits_are_errors_with_numbers(void **state)
     int32_t *longer = mem_alloc(sizeof(int32_t) * 2000);
     request.prompt = longer;
     request.n_prompt = 1024;
-    assert_error(engine_add(engine, &request, &err), ERROR_LIMIT, "1024 tokens; the context is 1024");
+    assert_error(engine_add(engine, &request, &err), ERROR_LIMIT,
+                 "1024 tokens; the context is 1024");
     longer[3] = 1 << 22;
     request.n_prompt = 5;
     assert_error(engine_add(engine, &request, &err), ERROR_ARGUMENT, "token 3: id 4194304");
@@ -179,8 +180,9 @@ static void budget_closes_the_thought_with_qwens_words(void **state)
     (void)state;
     Engine *engine = rig_engine(&rig, &small);
     Ids prompt = encode("Hi<think>\n");
-    Ids words = encode("\n\nConsidering the limited time by the user, I have to give the solution based on "
-                       "the thinking directly now.\n</think>\n\n");
+    Ids words =
+        encode("\n\nConsidering the limited time by the user, I have to give the solution based on "
+               "the thinking directly now.\n</think>\n\n");
     Request request = ask(&prompt);
     request.max_tokens = words.n + 60;
     for (int budget = 0; budget < 20; budget += 6) {
@@ -188,8 +190,8 @@ static void budget_closes_the_thought_with_qwens_words(void **state)
         Result r = answer(engine, &request);
         /* A little over the budget only to finish a character. */
         int n_drawn = 0;
-        while (n_drawn < r.ids.n && memcmp(r.ids.data + n_drawn, words.data,
-                                           sizeof(int32_t) * (size_t)words.n) != 0)
+        while (n_drawn < r.ids.n &&
+               memcmp(r.ids.data + n_drawn, words.data, sizeof(int32_t) * (size_t)words.n) != 0)
             n_drawn++;
         assert_in_range(n_drawn, budget, budget + 4);
         assert_int_equal(r.n_forced, words.n);
@@ -333,7 +335,8 @@ typedef struct Scored {
     int32_t top[256];
 } Scored;
 
-static bool note_score(void *context, int pos, int32_t id, float logprob, const ScoreTop *top, int n_top)
+static bool note_score(void *context, int pos, int32_t id, float logprob, const ScoreTop *top,
+                       int n_top)
 {
     (void)id;
     Scored *scored = context;
@@ -374,7 +377,8 @@ static void score_agrees_with_generation(void **state)
     /* The sampler's log-probabilities equal the scorer's bit for bit. */
     for (int i = 0; i < n; i++)
         assert_memory_equal(&drawn[i], &scored.logprobs[n_prompt + i], sizeof(float));
-    assert_error(engine_score(engine, ids.data, 0, 2, note_score, &scored, &err), ERROR_ARGUMENT, "no ids");
+    assert_error(engine_score(engine, ids.data, 0, 2, note_score, &scored, &err), ERROR_ARGUMENT,
+                 "no ids");
     ids_free(&ids);
     engine_close(engine);
 }

@@ -1,5 +1,6 @@
-/* An answer depends on model, prompt, options and seed only: not on threads, batch-mates, the size of
- * the chunks a prompt is taken in, shared pages, or being preempted. Every weight type, byte for byte. */
+/* An answer depends on model, prompt, options and seed only: not on threads, batch-mates, the size
+ * of the chunks a prompt is taken in, shared pages, or being preempted. Every weight type, byte for
+ * byte. */
 #include "engine/rig.h"
 
 #include "base/rng.h"
