@@ -47,8 +47,7 @@ static const char *const sentences[] = {
     "Okay, the user wants to know how this works. I should explain it step by step.\n",
     "So the final answer is 42. Let me double check that the final answer is correct.\n",
     "# Tools\n\nYou may call one or more functions to assist with the user query.\n",
-    "- the first point\n- the second point\n- the third point\n\n## A title\n\n**Note**: see "
-    "below.\n",
+    "- the first point\n- the second point\n- the third point\n\n## A title\n\n**Note**:\n",
     "The old house on the hill was empty, but every night a light was burning in the window.\n",
     "Children like to play with water, sand and stones when they are at the sea.\n",
     "This sentence is here because every language model should read at least one more sentence.\n",
