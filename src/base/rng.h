@@ -15,12 +15,21 @@ static inline uint64_t rng_mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* 64 random bits for three keys. */
-static inline uint64_t rng_counter(uint64_t a, uint64_t b, uint64_t c)
+/* 64 random bits for three keys. With the first two fixed, what is left for each c is one mix. */
+static inline uint64_t rng_counter_key(uint64_t a, uint64_t b)
 {
     uint64_t h = rng_mix(a + 0x9e3779b97f4a7c15u);
-    h = rng_mix(h ^ (b + 0x9e3779b97f4a7c15u));
-    return rng_mix(h ^ (c + 0xd1b54a32d192ed03u));
+    return rng_mix(h ^ (b + 0x9e3779b97f4a7c15u));
+}
+
+static inline uint64_t rng_counter_at(uint64_t key, uint64_t c)
+{
+    return rng_mix(key ^ (c + 0xd1b54a32d192ed03u));
+}
+
+static inline uint64_t rng_counter(uint64_t a, uint64_t b, uint64_t c)
+{
+    return rng_counter_at(rng_counter_key(a, b), c);
 }
 
 typedef struct Rng {

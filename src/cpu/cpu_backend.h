@@ -16,9 +16,13 @@ typedef struct CpuBackend {
     /* Scratch of the operations, grown only by reserve(). */
     void *acts; /* of one matmul: see cpu_weight_reserve_bytes */
     size_t acts_bytes;
-    void *scratch; /* per-worker space of attention and sampling */
-    size_t scratch_bytes;
+    /* Of the others: a shared piece, then one for each worker. */
+    void *scratch;
+    size_t scratch_bytes, scratch_shared_bytes, scratch_worker_bytes;
 } CpuBackend;
+
+/* n_threads 0: one a processor. The level is what WEN_ISA says, or the processor's best. */
+Backend *cpu_backend_open(int n_threads, Error *err) MUST_USE;
 
 static inline CpuBackend *cpu_of(Backend *b) { return (CpuBackend *)b; }
 

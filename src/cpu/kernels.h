@@ -1,4 +1,5 @@
-/* The CPU's inner table: one complete, constant set of leaf functions for each instruction-set level.
+/* The CPU's inner table: one complete, constant set of leaf functions for each instruction-set
+ * level.
  *
  * The plain C function is the reference; X_<isa>.c beside X.c overwrites entries. Levels are named
  * bundles of features: a level includes those before it. kernels_for(level) lets a test hold two
@@ -10,6 +11,7 @@
 
 #include "cpu/attention.h"
 #include "cpu/elementwise.h"
+#include "cpu/logits.h"
 #include "cpu/matmul.h"
 
 typedef enum IsaLevel {
@@ -24,6 +26,7 @@ typedef struct Kernels {
     MatmulKernels matmul;
     AttentionKernels attention;
     ElementwiseKernels elementwise;
+    LogitsKernels logits;
 } Kernels;
 
 /* The best level this processor has. */

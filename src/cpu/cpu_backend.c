@@ -1,0 +1,123 @@
+/* The CPU behind the seam: opening, memory, and the table of operations. */
+#include "cpu/cpu_backend.h"
+
+#include "base/bug.h"
+#include "base/mem.h"
+#include "cpu/cpu_ops.h"
+
+#include <string.h>
+
+/* From this size on memory comes from the system, on huge pages. */
+enum { MAP_BYTES = 1024 * 1024 };
+
+static void *cpu_alloc(Backend *b, size_t bytes, const char *what, Error *err)
+{
+    (void)b;
+    return bytes >= MAP_BYTES ? mem_map(bytes, what, err) : mem_try_alloc(bytes, what, err);
+}
+
+static void cpu_free(Backend *b, void *memory, size_t bytes)
+{
+    (void)b;
+    if (bytes >= MAP_BYTES)
+        mem_unmap(memory, bytes);
+    else
+        mem_free(memory);
+}
+
+static void cpu_upload(Backend *b, void *device, const void *host, size_t bytes)
+{
+    (void)b;
+    memcpy(device, host, bytes);
+}
+
+/* Operations are done when they return: nothing to wait for. */
+static void cpu_fetch(Backend *b, void *host, const void *device, size_t bytes)
+{
+    (void)b;
+    memcpy(host, device, bytes);
+}
+
+static size_t size_max(size_t a, size_t b) { return a > b ? a : b; }
+
+static bool cpu_reserve(Backend *b, int n_rows, int n_cols, Error *err)
+{
+    CpuBackend *cpu = cpu_of(b);
+    size_t shared =
+        size_max(cpu->scratch_shared_bytes, cpu_attention_shared_bytes(b->n_threads, n_rows));
+    size_t worker = size_max(cpu->scratch_worker_bytes, cpu_sample_worker_bytes(n_cols));
+    worker = size_max(worker, cpu_attention_worker_bytes());
+    worker = size_max(worker, sizeof(float) * MOE_EXPERTS_MAX);
+    size_t bytes = shared + worker * (size_t)b->n_threads;
+    if (bytes <= cpu->scratch_bytes)
+        return true;
+    /* Mapped, so that what no operation touches takes no memory. */
+    void *scratch = mem_map(bytes, "scratch memory of the operations", err);
+    if (!scratch)
+        return false;
+    mem_unmap(cpu->scratch, cpu->scratch_bytes);
+    cpu->scratch = scratch;
+    cpu->scratch_bytes = bytes;
+    cpu->scratch_shared_bytes = shared;
+    cpu->scratch_worker_bytes = worker;
+    return true;
+}
+
+static void cpu_close(Backend *b)
+{
+    if (!b)
+        return;
+    CpuBackend *cpu = cpu_of(b);
+    pool_close(cpu->pool);
+    mem_unmap(cpu->scratch, cpu->scratch_bytes);
+    mem_free(cpu);
+}
+
+static const Backend table = {
+    .name = "cpu",
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .upload = cpu_upload,
+    .fetch = cpu_fetch,
+    .reserve = cpu_reserve,
+    .add_bias = cpu_add_bias,
+    .add = cpu_add,
+    .rms_norm = cpu_rms_norm,
+    .rope_table = cpu_rope_table,
+    .rope = cpu_rope,
+    .gather_rows = cpu_gather_rows,
+    .swiglu = cpu_swiglu,
+    .moe_route = cpu_moe_route,
+    .moe_combine = cpu_moe_combine,
+    .kv_new = cpu_kv_new,
+    .kv_free = cpu_kv_free,
+    .kv_copy_page = cpu_kv_copy_page,
+    .kv_write = cpu_kv_write,
+    .attention = cpu_attention,
+    .sample = cpu_sample,
+    .logprobs = cpu_logprobs,
+};
+
+Backend *cpu_backend_open(int n_threads, Error *err)
+{
+    IsaLevel level;
+    if (!isa_choose(&level, err))
+        return NULL;
+    CpuBackend *cpu = mem_alloc(sizeof *cpu);
+    cpu->base = table;
+    cpu->base.isa = isa_name(level);
+    cpu->level = level;
+    cpu->kernels = kernels_for(level);
+    cpu->pool = pool_open(n_threads, err);
+    if (!cpu->pool) {
+        mem_free(cpu);
+        return NULL;
+    }
+    cpu->base.n_threads = pool_n_threads(cpu->pool);
+    if (!cpu_reserve(&cpu->base, 1, 1, err)) {
+        cpu_close(&cpu->base);
+        return NULL;
+    }
+    return &cpu->base;
+}

@@ -1,0 +1,144 @@
+/* See cpu_kv.h and backend/backend.h. */
+#include "cpu/cpu_kv.h"
+
+#include "base/bug.h"
+#include "base/mem.h"
+#include "cpu/cpu_ops.h"
+
+#include <string.h>
+
+/* Rows that one task writes. */
+enum { WRITE_ROWS = 256 };
+
+KvStore *cpu_kv_new(Backend *b, DType type, int n_layers, int n_kv_heads, int head_dim, int n_pages,
+                    Error *err)
+{
+    (void)b;
+    if (type != DTYPE_F32 && type != DTYPE_F16 && type != DTYPE_BF16) {
+        error_set(err, ERROR_UNSUPPORTED, "keys and values of type %s; use f32, f16 or bf16",
+                  dtype_name(type));
+        return NULL;
+    }
+    if (head_dim < 8 || head_dim % 8 != 0 || head_dim > HEAD_DIM_MAX) {
+        error_set(err, ERROR_UNSUPPORTED, "head_dim %d; a multiple of 8 up to %d is supported",
+                  head_dim, HEAD_DIM_MAX);
+        return NULL;
+    }
+    ASSERT(n_layers > 0 && n_kv_heads > 0 && n_pages > 0);
+    KvStore kv = {.type = type,
+                  .n_layers = n_layers,
+                  .n_kv_heads = n_kv_heads,
+                  .head_dim = head_dim,
+                  .n_pages = n_pages};
+    kv.v_cols = (head_dim + VALUE_COLS_STEP - 1) / VALUE_COLS_STEP * VALUE_COLS_STEP;
+    kv.element_bytes = dtype_row_bytes(type, 1);
+    kv.keys_bytes = kv.element_bytes * (size_t)head_dim * KV_PAGE_TOKENS;
+    kv.head_bytes = kv.keys_bytes + kv.element_bytes * (size_t)kv.v_cols * KV_PAGE_TOKENS;
+    size_t heads;
+    if (!mem_product((size_t)n_layers, (size_t)n_kv_heads, SIZE_MAX, &heads) ||
+        !mem_product(heads, kv.head_bytes, SIZE_MAX, &kv.page_bytes) ||
+        !mem_product(kv.page_bytes, (size_t)n_pages, SIZE_MAX / 2, &kv.bytes)) {
+        error_set(err, ERROR_LIMIT, "%d pages of keys and values are more than memory can name",
+                  n_pages);
+        return NULL;
+    }
+    kv.memory = mem_map(kv.bytes, "keys and values", err);
+    if (!kv.memory)
+        return NULL;
+    KvStore *made = mem_alloc(sizeof *made);
+    *made = kv;
+    return made;
+}
+
+void cpu_kv_free(Backend *b, KvStore *kv)
+{
+    (void)b;
+    if (!kv)
+        return;
+    mem_unmap(kv->memory, kv->bytes);
+    mem_free(kv);
+}
+
+void cpu_kv_copy_page(Backend *b, KvStore *kv, int from, int to, int n_tokens)
+{
+    (void)b;
+    ASSERT(from != to && n_tokens >= 0 && n_tokens <= KV_PAGE_TOKENS);
+    const size_t row = kv->element_bytes * KV_PAGE_TOKENS;
+    const size_t keys = kv->element_bytes * (size_t)n_tokens;
+    for (int head = 0; head < kv->n_layers * kv->n_kv_heads; head++) {
+        const char *source = kv_head(kv, from, 0, head);
+        char *target = kv_head(kv, to, 0, head);
+        for (int d = 0; d < kv->head_dim; d++)
+            memcpy(target + (size_t)d * row, source + (size_t)d * row, keys);
+        memcpy(target + kv->keys_bytes, source + kv->keys_bytes, keys * (size_t)kv->v_cols);
+    }
+}
+
+typedef struct WriteJob {
+    const Kernels *kernels;
+    KvStore *kv;
+    int layer;
+    const Batch *batch;
+    Mat k, v;
+} WriteJob;
+
+static void write_one(const WriteJob *job, int32_t page, int slot, int head, const float *k,
+                      const float *v)
+{
+    const KvStore *kv = job->kv;
+    const AttentionKernels *attention = &job->kernels->attention;
+    char *keys = kv_head(kv, page, job->layer, head);
+    const size_t value_bytes = kv->element_bytes * (size_t)kv->v_cols;
+    attention->narrow(kv->type, v, kv->head_dim,
+                      keys + kv->keys_bytes + (size_t)slot * value_bytes);
+    _Alignas(64) char rounded[HEAD_DIM_MAX * sizeof(float)];
+    attention->narrow(kv->type, k, kv->head_dim, rounded);
+    if (kv->type == DTYPE_F32) {
+        float *column = (float *)(void *)keys + slot;
+        for (int d = 0; d < kv->head_dim; d++)
+            column[d * KV_PAGE_TOKENS] = ((float *)(void *)rounded)[d];
+    } else {
+        uint16_t *column = (uint16_t *)(void *)keys + slot;
+        for (int d = 0; d < kv->head_dim; d++)
+            column[d * KV_PAGE_TOKENS] = ((uint16_t *)(void *)rounded)[d];
+    }
+}
+
+/* Task: one kv head of WRITE_ROWS rows. */
+static void write_task(void *context, int task, int worker)
+{
+    (void)worker;
+    const WriteJob *job = context;
+    const KvStore *kv = job->kv;
+    const int head = task % kv->n_kv_heads;
+    const int first = task / kv->n_kv_heads * WRITE_ROWS, last = first + WRITE_ROWS;
+    for (int s = 0; s < job->batch->n_seqs; s++) {
+        const SeqSpan *seq = &job->batch->seqs[s];
+        int from = seq->first_row > first ? seq->first_row : first;
+        int to = seq->first_row + seq->n_rows < last ? seq->first_row + seq->n_rows : last;
+        for (int row = from; row < to; row++) {
+            int position = seq->first_position + row - seq->first_row;
+            int32_t page = seq->pages[position / KV_PAGE_TOKENS];
+            DEBUG_ASSERT(page >= 0 && page < kv->n_pages);
+            size_t column = (size_t)head * (size_t)kv->head_dim;
+            write_one(job, page, position % KV_PAGE_TOKENS, head,
+                      job->k.data + (size_t)row * (size_t)job->k.stride + column,
+                      job->v.data + (size_t)row * (size_t)job->v.stride + column);
+        }
+    }
+}
+
+void cpu_kv_write(Backend *b, KvStore *kv, int layer, const Batch *batch, Mat k, Mat v)
+{
+    CpuBackend *cpu = cpu_of(b);
+    ASSERT(k.cols == kv->n_kv_heads * kv->head_dim && v.cols == k.cols);
+    ASSERT(k.rows == batch->n_tokens && v.rows == batch->n_tokens && layer < kv->n_layers);
+    WriteJob job = {cpu->kernels, kv, layer, batch, k, v};
+    int n_tasks = (batch->n_tokens + WRITE_ROWS - 1) / WRITE_ROWS * kv->n_kv_heads;
+    if (batch->n_tokens >= 8) {
+        pool_run(cpu->pool, n_tasks, write_task, &job);
+    } else {
+        for (int task = 0; task < n_tasks; task++)
+            write_task(&job, task, 0);
+    }
+}

@@ -1,0 +1,447 @@
+/* Attention: the page kernel of every level against the plain one, bit for bit; the operation
+ * against double precision; and its independence of chunks, batch-mates and threads. */
+#include "support.h"
+
+#include "base/half.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cpu/cpu_backend.h"
+#include "cpu/cpu_kv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static float *noise(Rng *rng, size_t n, double scale)
+{
+    float *x = mem_alloc(sizeof(float) * n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(rng_normal(rng) * scale);
+    return x;
+}
+
+static double rounded(DType type, float x)
+{
+    if (type == DTYPE_F16)
+        return (double)half_to_float(half_from_float(x));
+    return type == DTYPE_BF16 ? (double)bf16_to_float(bf16_from_float(x)) : (double)x;
+}
+
+/* ---- The kernel -------------------------------------------------------------------------------
+ */
+
+/* Blocks that end at a guard page, freed together. */
+static struct {
+    void *block;
+    size_t bytes;
+} guarded[16];
+static int n_guarded;
+
+static void *guard(size_t bytes)
+{
+    guarded[n_guarded].bytes = bytes;
+    return guarded[n_guarded++].block = guard_alloc(bytes);
+}
+
+static void free_guarded(void)
+{
+    while (n_guarded > 0) {
+        n_guarded--;
+        guard_free(guarded[n_guarded].block, guarded[n_guarded].bytes);
+    }
+}
+
+typedef struct PageCase {
+    DType type;
+    int head_dim, n_rows, first_keys,
+        keys_step; /* keys a row sees: first + row * step, at most 64 */
+} PageCase;
+
+static void fill_page(Rng *rng, DType type, char *at, size_t n)
+{
+    const AttentionKernels *ref = &kernels_for(ISA_REF)->attention;
+    float *x = noise(rng, n, 1);
+    ref->narrow(type, x, (int)n, at);
+    mem_free(x);
+}
+
+/* Two pages, so that the second meets a state that is not empty. Everything ends at a guard page.
+ */
+static void run_page_case(const Kernels *kernels, const PageCase *c, float *states)
+{
+    Rng rng = {(uint64_t)(c->head_dim * 1000 + c->n_rows * 7 + (int)c->type)};
+    const int v_cols = (c->head_dim + 15) / 16 * 16;
+    const size_t element = dtype_row_bytes(c->type, 1);
+    size_t n_keys = (size_t)c->head_dim * KV_PAGE_TOKENS,
+           n_values = (size_t)v_cols * KV_PAGE_TOKENS;
+    char *keys = guard(n_keys * element), *values = guard(n_values * element);
+    float *q = guard(sizeof(float) * (size_t)(c->n_rows * c->head_dim));
+    int32_t *seen = guard(sizeof(int32_t) * (size_t)c->n_rows);
+    size_t n_acc = (size_t)c->n_rows * (size_t)v_cols;
+    float *acc = guard(sizeof(float) * n_acc);
+    float *max = guard(sizeof(float) * (size_t)c->n_rows);
+    float *sum = guard(sizeof(float) * (size_t)c->n_rows);
+    float *x = noise(&rng, (size_t)(c->n_rows * c->head_dim), 1);
+    memcpy(q, x, sizeof(float) * (size_t)(c->n_rows * c->head_dim));
+    mem_free(x);
+    memset(acc, 0, sizeof(float) * n_acc);
+    for (int i = 0; i < c->n_rows; i++) {
+        max[i] = -INFINITY;
+        sum[i] = 0;
+    }
+    for (int round = 0; round < 2; round++) {
+        fill_page(&rng, c->type, keys, n_keys);
+        fill_page(&rng, c->type, values, n_values);
+        int most = 0;
+        for (int i = 0; i < c->n_rows; i++) {
+            int n = c->first_keys + i * c->keys_step;
+            seen[i] = n < KV_PAGE_TOKENS ? n : KV_PAGE_TOKENS;
+            most = seen[i];
+        }
+        /* What nobody sees is NaN. */
+        for (int j = most; j < KV_PAGE_TOKENS; j++) {
+            for (int d = 0; d < c->head_dim; d++)
+                memset(keys + (size_t)(d * KV_PAGE_TOKENS + j) * element, 0xff, element);
+            memset(values + (size_t)(j * v_cols) * element, 0xff, (size_t)v_cols * element);
+        }
+        AttentionPage p = {c->type,   keys, values, c->head_dim, v_cols,
+                           c->n_rows, q,    seen,   0.3f,        {max, sum, acc}};
+        kernels->attention.page(&p);
+    }
+    memcpy(states, max, sizeof(float) * (size_t)c->n_rows);
+    memcpy(states + c->n_rows, sum, sizeof(float) * (size_t)c->n_rows);
+    memcpy(states + 2 * c->n_rows, acc, sizeof(float) * n_acc);
+    free_guarded();
+}
+
+static void compare_page_case(const PageCase *c)
+{
+    size_t n = (size_t)c->n_rows * (size_t)((c->head_dim + 15) / 16 * 16 + 2);
+    float *expected = mem_alloc(sizeof(float) * n), *got = mem_alloc(sizeof(float) * n);
+    run_page_case(kernels_for(ISA_REF), c, expected);
+    for (int i = 0; i < (int)n; i++)
+        assert_true(isfinite(expected[i]));
+    for (int level = 1; level <= (int)isa_detect(); level++) {
+        run_page_case(kernels_for((IsaLevel)level), c, got);
+        if (memcmp(expected, got, sizeof(float) * n) != 0)
+            fail_msg("%s: %s, head_dim %d, %d rows, %d + %d keys", isa_name((IsaLevel)level),
+                     dtype_name(c->type), c->head_dim, c->n_rows, c->first_keys, c->keys_step);
+    }
+    mem_free(expected);
+    mem_free(got);
+}
+
+static void page_is_alike_on_all_levels(void **state)
+{
+    (void)state;
+    static const int dims[] = {8, 16, 24, 40, 64, 80, 96, 128, 136, 256};
+    static const int rows[] = {1, 2, 3, 5, 6, 7, 8, 12, 13, 64};
+    static const int keys[][2] = {{1, 0}, {64, 0}, {1, 1}, {13, 3}, {62, 1}};
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+        for (int d = 0; d < 10; d++)
+            for (int r = 0; r < 10; r++)
+                for (int k = 0; k < 5; k++)
+                    if ((d + r + k + type) % 3 == 0)
+                        compare_page_case(
+                            &(PageCase){(DType)type, dims[d], rows[r], keys[k][0], keys[k][1]});
+}
+
+static void rounding_is_alike_on_all_levels(void **state)
+{
+    (void)state;
+    enum { N = 70000 };
+    float *x = mem_alloc(sizeof(float) * N), *wide = mem_alloc(sizeof(float) * N * 2);
+    uint16_t *h = mem_alloc(sizeof(uint16_t) * N * 2);
+    Rng rng = {5};
+    for (int i = 0; i < N; i++)
+        x[i] = i % 2 ? float_from_bits((uint32_t)rng_next(&rng)) : (float)rng_normal(&rng);
+    for (int i = 0; i < N; i++) /* NaN payloads are nobody's business */
+        x[i] = x[i] == x[i] ? x[i] : 1.0f;
+    for (int type = DTYPE_F16; type <= DTYPE_BF16; type++)
+        for (int level = 0; level <= (int)isa_detect(); level++)
+            for (int n = N - 40; n <= N; n += 3) {
+                const AttentionKernels *k = &kernels_for((IsaLevel)level)->attention;
+                k->narrow((DType)type, x, n, h);
+                k->widen((DType)type, h, n, wide);
+                for (int i = 0; i < n; i++) {
+                    assert_int_equal(h[i], type == DTYPE_F16 ? half_from_float(x[i])
+                                                             : bf16_from_float(x[i]));
+                    assert_true((double)wide[i] == rounded((DType)type, x[i]));
+                }
+            }
+    mem_free(x);
+    mem_free(wide);
+    mem_free(h);
+}
+
+/* ---- The operation ----------------------------------------------------------------------------
+ */
+
+/* A store in which sequence s has its own pages, in an order that is not ascending. */
+typedef struct Rig {
+    CpuBackend *cpu;
+    Backend *b;
+    KvStore *kv;
+    DType type;
+    int n_heads, n_kv_heads, head_dim, n_tokens; /* n_tokens of every sequence */
+    int n_seqs;
+    float *q, *k, *v; /* [n_seqs, n_tokens, width] */
+    int32_t *pages;   /* [n_seqs, pages_each] */
+    int pages_each;
+} Rig;
+
+static void rig_open(Rig *r, int n_threads)
+{
+    Error err = {0};
+    r->b = cpu_backend_open(n_threads, &err);
+    assert_ok(r->b);
+    r->cpu = cpu_of(r->b);
+    assert_ok(r->b->reserve(r->b, r->n_seqs * r->n_tokens, 16, &err));
+    r->pages_each = (r->n_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+    int n_pages = r->pages_each * r->n_seqs;
+    r->kv = r->b->kv_new(r->b, r->type, 2, r->n_kv_heads, r->head_dim, n_pages, &err);
+    assert_ok(r->kv);
+    memset(r->kv->memory, 0xff, r->kv->bytes); /* unwritten slots are NaN */
+    r->pages = mem_alloc(sizeof(int32_t) * (size_t)n_pages);
+    for (int i = 0; i < n_pages; i++)
+        r->pages[i] = (i * 7 + 3) % n_pages;
+    if (n_pages % 7 == 0)
+        for (int i = 0; i < n_pages; i++)
+            r->pages[i] = n_pages - 1 - i;
+    Rng rng = {99};
+    size_t tokens = (size_t)(r->n_seqs * r->n_tokens);
+    r->q = noise(&rng, tokens * (size_t)(r->n_heads * r->head_dim), 1.5);
+    r->k = noise(&rng, tokens * (size_t)(r->n_kv_heads * r->head_dim), 1);
+    r->v = noise(&rng, tokens * (size_t)(r->n_kv_heads * r->head_dim), 1);
+}
+
+static void rig_close(Rig *r)
+{
+    r->b->kv_free(r->b, r->kv);
+    r->b->close(r->b);
+    mem_free(r->pages);
+    mem_free(r->q);
+    mem_free(r->k);
+    mem_free(r->v);
+}
+
+/* Positions from .. from+n-1 of sequences first .. last in one step; rows to out (same layout as
+ * q). */
+static void rig_step(Rig *r, int first, int last, int from, int n, float *out)
+{
+    SeqSpan seqs[8];
+    int n_seqs = last - first + 1, total = n_seqs * n;
+    const size_t q_cols = (size_t)(r->n_heads * r->head_dim);
+    const size_t kv_cols = (size_t)(r->n_kv_heads * r->head_dim);
+    float *q = mem_alloc(sizeof(float) * q_cols * (size_t)total);
+    float *k = mem_alloc(sizeof(float) * kv_cols * (size_t)total);
+    float *v = mem_alloc(sizeof(float) * kv_cols * (size_t)total);
+    float *mixed = mem_alloc(sizeof(float) * q_cols * (size_t)total);
+    for (int s = 0; s < n_seqs; s++) {
+        size_t token = (size_t)((first + s) * r->n_tokens + from), row = (size_t)(s * n);
+        memcpy(q + row * q_cols, r->q + token * q_cols, sizeof(float) * q_cols * (size_t)n);
+        memcpy(k + row * kv_cols, r->k + token * kv_cols, sizeof(float) * kv_cols * (size_t)n);
+        memcpy(v + row * kv_cols, r->v + token * kv_cols, sizeof(float) * kv_cols * (size_t)n);
+        seqs[s] = (SeqSpan){(int)row, n, from, -1, r->pages + (first + s) * r->pages_each};
+    }
+    Batch batch = {.n_tokens = total, .n_seqs = n_seqs, .seqs = seqs};
+    Mat qm = {q, total, (int)q_cols, (int)q_cols}, om = {mixed, total, (int)q_cols, (int)q_cols};
+    Mat km = {k, total, (int)kv_cols, (int)kv_cols}, vm = {v, total, (int)kv_cols, (int)kv_cols};
+    uint64_t before = mem_count();
+    r->b->kv_write(r->b, r->kv, 1, &batch, km, vm);
+    r->b->attention(r->b, r->kv, 1, &batch, 1.0f / sqrtf((float)r->head_dim), qm, om);
+    assert_int_equal(mem_count(), before);
+    for (int s = 0; s < n_seqs; s++) {
+        size_t token = (size_t)((first + s) * r->n_tokens + from), row = (size_t)(s * n);
+        memcpy(out + token * q_cols, mixed + row * q_cols, sizeof(float) * q_cols * (size_t)n);
+    }
+    mem_free(q);
+    mem_free(k);
+    mem_free(v);
+    mem_free(mixed);
+}
+
+/* One query head at one position, in double, over the rounded keys and values. */
+static void oracle(const Rig *r, int seq, int position, int head, double *out)
+{
+    const int hd = r->head_dim, kv_head_i = head / (r->n_heads / r->n_kv_heads);
+    const size_t base = (size_t)(seq * r->n_tokens);
+    const float *q = r->q + (base + (size_t)position) * (size_t)(r->n_heads * hd) + head * hd;
+    double *p = mem_alloc(sizeof(double) * (size_t)(position + 1)), max = -INFINITY, sum = 0;
+    for (int j = 0; j <= position; j++) {
+        const float *k = r->k + (base + (size_t)j) * (size_t)(r->n_kv_heads * hd) + kv_head_i * hd;
+        for (int d = 0; d < hd; d++)
+            p[j] += (double)q[d] * rounded(r->type, k[d]);
+        p[j] /= sqrt((double)hd);
+        max = fmax(max, p[j]);
+    }
+    for (int d = 0; d < hd; d++)
+        out[d] = 0;
+    for (int j = 0; j <= position; j++) {
+        const float *v = r->v + (base + (size_t)j) * (size_t)(r->n_kv_heads * hd) + kv_head_i * hd;
+        double w = exp(p[j] - max);
+        sum += w;
+        for (int d = 0; d < hd; d++)
+            out[d] += w * rounded(r->type, v[d]);
+    }
+    for (int d = 0; d < hd; d++)
+        out[d] /= sum;
+    mem_free(p);
+}
+
+static void check_against_double(const Rig *r, const float *out)
+{
+    double expected[HEAD_DIM_MAX];
+    for (int s = 0; s < r->n_seqs; s++)
+        for (int position = 0; position < r->n_tokens; position += position < 70 ? 3 : 61)
+            for (int h = 0; h < r->n_heads; h++) {
+                oracle(r, s, position, h, expected);
+                const float *got =
+                    out +
+                    (size_t)(s * r->n_tokens + position) * (size_t)(r->n_heads * r->head_dim) +
+                    h * r->head_dim;
+                for (int d = 0; d < r->head_dim; d++)
+                    if (!(fabs((double)got[d] - expected[d]) < 4e-6))
+                        fail_msg("seq %d position %d head %d dim %d: %.9g, expected %.9g", s,
+                                 position, h, d, (double)got[d], expected[d]);
+            }
+}
+
+static void agrees_with_double(void **state)
+{
+    (void)state;
+    static const int shapes[][4] = {/* heads, kv heads, head_dim, tokens */
+                                    {4, 2, 8, 130},   {3, 1, 24, 66},   {2, 2, 64, 600},
+                                    {8, 1, 16, 1100}, {4, 2, 128, 140}, {2, 1, 256, 70}};
+    for (int i = 0; i < 6; i++)
+        for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+            Rig r = {.type = (DType)type,
+                     .n_heads = shapes[i][0],
+                     .n_kv_heads = shapes[i][1],
+                     .head_dim = shapes[i][2],
+                     .n_tokens = shapes[i][3],
+                     .n_seqs = 2};
+            rig_open(&r, 2);
+            float *out =
+                mem_alloc(sizeof(float) * (size_t)(2 * r.n_tokens * r.n_heads * r.head_dim));
+            rig_step(&r, 0, 1, 0, r.n_tokens, out);
+            check_against_double(&r, out);
+            mem_free(out);
+            rig_close(&r);
+        }
+}
+
+static void does_not_depend_on_company(void **state)
+{
+    (void)state;
+    static const int chunks[] = {1, 7, 64, 100, 512, 530};
+    Rig r = {.type = DTYPE_F16,
+             .n_heads = 6,
+             .n_kv_heads = 2,
+             .head_dim = 40,
+             .n_tokens = 1060,
+             .n_seqs = 3};
+    rig_open(&r, 1);
+    size_t n = (size_t)(3 * r.n_tokens * r.n_heads * r.head_dim);
+    float *expected = mem_alloc(sizeof(float) * n), *got = mem_alloc(sizeof(float) * n);
+    rig_step(&r, 0, 2, 0, r.n_tokens, expected);
+    rig_close(&r);
+    for (int n_threads = 1; n_threads <= 3; n_threads++)
+        for (int c = 0; c < 6; c++)
+            for (int together = 0; together < 2; together++) {
+                if (chunks[c] == 1 && together)
+                    continue;
+                rig_open(&r, n_threads);
+                memset(got, 0, sizeof(float) * n);
+                for (int first = 0; first < 3; first += together ? 3 : 1)
+                    for (int from = 0; from < r.n_tokens; from += chunks[c]) {
+                        int left = r.n_tokens - from;
+                        rig_step(&r, first, together ? 2 : first, from,
+                                 left < chunks[c] ? left : chunks[c], got);
+                    }
+                if (memcmp(got, expected, sizeof(float) * n) != 0)
+                    fail_msg("%d threads, chunks of %d, together %d", n_threads, chunks[c],
+                             together);
+                rig_close(&r);
+            }
+    mem_free(expected);
+    mem_free(got);
+}
+
+static void levels_agree_on_whole_sequences(void **state)
+{
+    (void)state;
+    Rig r = {.type = DTYPE_BF16,
+             .n_heads = 4,
+             .n_kv_heads = 2,
+             .head_dim = 64,
+             .n_tokens = 200,
+             .n_seqs = 1};
+    size_t n = (size_t)(r.n_tokens * r.n_heads * r.head_dim);
+    float *expected = mem_alloc(sizeof(float) * n), *got = mem_alloc(sizeof(float) * n);
+    for (int level = 0; level <= (int)isa_detect(); level++) {
+        setenv("WEN_ISA", isa_name((IsaLevel)level), 1);
+        rig_open(&r, 2);
+        rig_step(&r, 0, 0, 0, r.n_tokens, level ? got : expected);
+        if (level)
+            assert_memory_equal(got, expected, sizeof(float) * n);
+        rig_close(&r);
+    }
+    unsetenv("WEN_ISA");
+    mem_free(expected);
+    mem_free(got);
+}
+
+static void copied_pages_hold_the_same(void **state)
+{
+    (void)state;
+    Rig r = {.type = DTYPE_F16,
+             .n_heads = 2,
+             .n_kv_heads = 2,
+             .head_dim = 24,
+             .n_tokens = 64,
+             .n_seqs = 2};
+    rig_open(&r, 1);
+    size_t each = (size_t)(r.n_tokens * r.n_heads * r.head_dim), bytes = sizeof(float) * each;
+    float *out = mem_alloc(2 * bytes), *again = mem_alloc(2 * bytes);
+    rig_step(&r, 0, 0, 0, 64, out);
+    r.b->kv_copy_page(r.b, r.kv, r.pages[0], r.pages[1], 40);
+    /* The second sequence goes on from the copy with the first one's tokens. */
+    memcpy(r.q + each, r.q, bytes);
+    memcpy(r.k + each, r.k, bytes);
+    memcpy(r.v + each, r.v, bytes);
+    rig_step(&r, 1, 1, 40, 24, again);
+    assert_memory_equal(again + each + each / 64 * 40, out + each / 64 * 40, bytes / 64 * 24);
+    mem_free(out);
+    mem_free(again);
+    rig_close(&r);
+}
+
+static void refuses_what_it_cannot_store(void **state)
+{
+    (void)state;
+    Error err = {0};
+    Backend *b = cpu_backend_open(1, &err);
+    assert_ok(b);
+    assert_error(b->kv_new(b, DTYPE_Q8_0, 1, 1, 64, 1, &err), ERROR_UNSUPPORTED, "Q8_0");
+    assert_error(b->kv_new(b, DTYPE_F16, 1, 1, 12, 1, &err), ERROR_UNSUPPORTED, "head_dim 12");
+    assert_error(b->kv_new(b, DTYPE_F16, 1, 1, 264, 1, &err), ERROR_UNSUPPORTED, "head_dim 264");
+    mem_fail_after(1);
+    assert_error(b->kv_new(b, DTYPE_F16, 1, 1, 64, 1, &err), ERROR_MEMORY, "keys and values");
+    mem_fail_after(0);
+    b->close(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(page_is_alike_on_all_levels),
+        cmocka_unit_test(rounding_is_alike_on_all_levels),
+        cmocka_unit_test(agrees_with_double),
+        cmocka_unit_test(does_not_depend_on_company),
+        cmocka_unit_test(levels_agree_on_whole_sequences),
+        cmocka_unit_test(copied_pages_hold_the_same),
+        cmocka_unit_test(refuses_what_it_cannot_store),
+    };
+    return TEST_MAIN("attention", tests);
+}
