@@ -113,7 +113,8 @@ static inline void fixture_write_shard(const Fixture *f, int from, int to, const
         uint16_t *halves = mem_alloc((size_t)n * sizeof *halves);
         for (int64_t j = 0; j < n; j++) {
             values[j] = fixture_value(t->name, j);
-            halves[j] = t->type == DTYPE_BF16 ? bf16_from_float(values[j]) : half_from_float(values[j]);
+            halves[j] =
+                t->type == DTYPE_BF16 ? bf16_from_float(values[j]) : half_from_float(values[j]);
         }
         if (t->type == DTYPE_F32)
             assert_ok(safetensors_writer_write(w, values, (size_t)n * 4, &err));
@@ -127,25 +128,30 @@ static inline void fixture_write_shard(const Fixture *f, int from, int to, const
 
 static inline void fixture_write_text(const char *dir, const char *name, const char *text)
 {
-    Error err = {0};
     char *path = file_join(dir, name);
-    assert_ok(file_write(path, str_from(text), &err));
+    test_write(path, text, strlen(text));
     mem_free(path);
 }
 
 static inline void fixture_write_config(const Fixture *f, const char *dir)
 {
     Buf config = {0};
-    buf_printf(&config,
-               "{\"architectures\":[\"%s\"],\"model_type\":\"%s\",\"hidden_size\":%d,"
-               "\"num_hidden_layers\":%d,\"num_attention_heads\":%d,\"num_key_value_heads\":%d,"
-               "\"head_dim\":%d,\"intermediate_size\":%d,\"vocab_size\":%d,\"rms_norm_eps\":1e-06,"
-               "\"rope_theta\":1000000,\"rope_scaling\":null,\"tie_word_embeddings\":%s,"
-               "\"max_position_embeddings\":40960,\"hidden_act\":\"silu\",\"torch_dtype\":\"bfloat16\","
-               "\"bos_token_id\":5,\"eos_token_id\":6",
-               f->is_qwen2 ? "Qwen2ForCausalLM" : f->experts ? "Qwen3MoeForCausalLM" : "Qwen3ForCausalLM",
-               f->is_qwen2 ? "qwen2" : f->experts ? "qwen3_moe" : "qwen3", f->hidden, f->layers,
-               f->heads, f->kv_heads, f->head_dim, f->ff, f->vocab, f->is_tied ? "true" : "false");
+    buf_printf(
+        &config,
+        "{\"architectures\":[\"%s\"],\"model_type\":\"%s\",\"hidden_size\":%d,"
+        "\"num_hidden_layers\":%d,\"num_attention_heads\":%d,\"num_key_value_heads\":%d,"
+        "\"head_dim\":%d,\"intermediate_size\":%d,\"vocab_size\":%d,\"rms_norm_eps\":1e-06,"
+        "\"rope_theta\":1000000,\"rope_scaling\":null,\"tie_word_embeddings\":%s,"
+        "\"max_position_embeddings\":40960,\"hidden_act\":\"silu\",\"torch_dtype\":\"bfloat16\","
+        "\"bos_token_id\":5,\"eos_token_id\":6",
+        f->is_qwen2  ? "Qwen2ForCausalLM"
+        : f->experts ? "Qwen3MoeForCausalLM"
+                     : "Qwen3ForCausalLM",
+        f->is_qwen2  ? "qwen2"
+        : f->experts ? "qwen3_moe"
+                     : "qwen3",
+        f->hidden, f->layers, f->heads, f->kv_heads, f->head_dim, f->ff, f->vocab,
+        f->is_tied ? "true" : "false");
     if (f->experts)
         buf_printf(&config,
                    ",\"num_experts\":%d,\"num_experts_per_tok\":2,\"moe_intermediate_size\":%d,"

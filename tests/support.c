@@ -42,6 +42,12 @@ const char *test_temp(const char *name)
     return path;
 }
 
+void test_write(const char *path, const void *data, size_t bytes)
+{
+    FILE *f = fopen(path, "wb");
+    ASSERT(f && fwrite(data, 1, bytes, f) == bytes && fclose(f) == 0);
+}
+
 int test_main(const char *name, const struct CMUnitTest *tests, size_t n_tests)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -46,6 +46,9 @@ const char *test_data(const char *name);
  * call of test_temp (copy it to keep it). */
 const char *test_temp(const char *name);
 
+/* Writes a file without syncing it to the disk: for tests that write thousands. */
+void test_write(const char *path, const void *data, size_t bytes);
+
 int test_main(const char *name, const struct CMUnitTest *tests, size_t n_tests);
 #define TEST_MAIN(name, tests) test_main(name, tests, sizeof(tests) / sizeof *(tests))
 

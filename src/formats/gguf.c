@@ -11,9 +11,10 @@
 #include <string.h>
 
 enum {
-    VERSION_OLDEST = 2, /* 1 had 32-bit counts; 2 and 3 differ in nothing a little-endian reader sees */
+    VERSION_OLDEST =
+        2, /* 1 had 32-bit counts; 2 and 3 differ in nothing a little-endian reader sees */
     VERSION_NEWEST = 3,
-    PAIR_BYTES_MIN = 8 + 1 + 4 + 1,       /* an empty file cannot hold many key-values ... */
+    PAIR_BYTES_MIN = 8 + 1 + 4 + 1,         /* an empty file cannot hold many key-values ... */
     INFO_BYTES_MIN = 8 + 1 + 4 + 8 + 4 + 8, /* ... or tensors */
     KEY_BYTES_MAX = 65535,
     ALIGNMENT_DEFAULT = 32,
@@ -57,8 +58,8 @@ static bool need(Reader *r, uint64_t bytes, const char *what)
 {
     if (bytes <= r->bytes - r->at)
         return true;
-    return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: the file ends inside %s (%zu bytes)", r->path,
-                     r->at, what, r->bytes);
+    return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: the file ends inside %s (%zu bytes)",
+                     r->path, r->at, what, r->bytes);
 }
 
 static uint64_t little_endian(const uint8_t *p, size_t n)
@@ -85,8 +86,8 @@ static bool read_string(Reader *r, Str *s, const char *what)
     if (!read_uint(r, 8, &n, what))
         return false;
     if (n > r->bytes - r->at)
-        return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: %s of %" PRIu64
-                         " bytes, but the file has only %zu more",
+        return error_set(r->err, ERROR_FORMAT,
+                         "%s: byte %zu: %s of %" PRIu64 " bytes, but the file has only %zu more",
                          r->path, begin, what, n, r->bytes - r->at);
     *s = (Str){(const char *)r->data + r->at, (size_t)n};
     r->at += (size_t)n;
@@ -105,8 +106,8 @@ static bool read_name(Reader *r, const char **name, const char *what)
         is_plain = (unsigned char)s.data[i] >= 0x20 && s.data[i] != 0x7f;
     if (!is_plain)
         return error_set(r->err, ERROR_FORMAT,
-                         "%s: byte %zu: %s that is empty, too long or not plain text", r->path, begin,
-                         what);
+                         "%s: byte %zu: %s that is empty, too long or not plain text", r->path,
+                         begin, what);
     *name = arena_strndup(r->arena, s.data, s.bytes);
     return true;
 }
@@ -127,17 +128,31 @@ static void decode_scalar(const uint8_t *p, GgufType type, GgufValue *value)
     float f;
     uint32_t bits32 = (uint32_t)bits;
     switch (type) {
-    case GGUF_I8: value->i = (int8_t)bits; break;
-    case GGUF_I16: value->i = (int16_t)bits; break;
-    case GGUF_I32: value->i = (int32_t)bits; break;
-    case GGUF_I64: value->i = (int64_t)bits; break;
-    case GGUF_BOOL: value->u = bits != 0; break;
+    case GGUF_I8:
+        value->i = (int8_t)bits;
+        break;
+    case GGUF_I16:
+        value->i = (int16_t)bits;
+        break;
+    case GGUF_I32:
+        value->i = (int32_t)bits;
+        break;
+    case GGUF_I64:
+        value->i = (int64_t)bits;
+        break;
+    case GGUF_BOOL:
+        value->u = bits != 0;
+        break;
     case GGUF_F32:
         memcpy(&f, &bits32, sizeof f);
         value->f = (double)f;
         break;
-    case GGUF_F64: memcpy(&value->f, &bits, sizeof bits); break;
-    default: value->u = bits; break;
+    case GGUF_F64:
+        memcpy(&value->f, &bits, sizeof bits);
+        break;
+    default:
+        value->u = bits;
+        break;
     }
 }
 
@@ -150,16 +165,16 @@ static bool read_array(Reader *r, GgufValue *value)
         return fail(r, begin, "an array of arrays");
     uint64_t item_bytes = value->item_type == GGUF_STRING ? 8 : value_bytes[value->item_type];
     if (value->n_items > (r->bytes - r->at) / item_bytes)
-        return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: array %.100s of %" PRIu64
-                         " items does not fit in the file",
+        return error_set(r->err, ERROR_FORMAT,
+                         "%s: byte %zu: array %.100s of %" PRIu64 " items does not fit in the file",
                          r->path, begin, value->key, value->n_items);
     if (value->item_type != GGUF_STRING) {
         value->items = r->data + r->at;
         r->at += (size_t)(value->n_items * item_bytes);
         return true;
     }
-    Str *strings = arena_try_alloc(r->arena, (size_t)value->n_items * sizeof *strings, "GGUF strings",
-                                   r->err);
+    Str *strings =
+        arena_try_alloc(r->arena, (size_t)value->n_items * sizeof *strings, "GGUF strings", r->err);
     if (!strings)
         return false;
     for (uint64_t i = 0; i < value->n_items; i++)
@@ -218,8 +233,9 @@ static bool read_shape(Reader *r, Info *info, uint64_t *n_elements)
     if (!read_uint(r, 4, &n_dims, "a tensor's shape"))
         return false;
     if (n_dims == 0 || n_dims > TENSOR_DIMS_MAX)
-        return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: tensor %.200s has %" PRIu64 " dimensions",
-                         r->path, r->at - 4, info->tensor.name, n_dims);
+        return error_set(r->err, ERROR_FORMAT,
+                         "%s: byte %zu: tensor %.200s has %" PRIu64 " dimensions", r->path,
+                         r->at - 4, info->tensor.name, n_dims);
     *n_elements = 1;
     for (uint64_t i = 0; i < n_dims; i++) {
         if (!read_uint(r, 8, &dims[i], "a tensor's shape"))
@@ -227,8 +243,8 @@ static bool read_shape(Reader *r, Info *info, uint64_t *n_elements)
         if (dims[i] == 0 || dims[i] > INT64_MAX ||
             __builtin_mul_overflow(*n_elements, dims[i], n_elements) || *n_elements > INT64_MAX)
             return error_set(r->err, ERROR_FORMAT,
-                             "%s: byte %zu: tensor %.200s has an impossible dimension %" PRIu64, r->path,
-                             r->at - 8, info->tensor.name, dims[i]);
+                             "%s: byte %zu: tensor %.200s has an impossible dimension %" PRIu64,
+                             r->path, r->at - 8, info->tensor.name, dims[i]);
     }
     /* The file gives the contiguous dimension first, tensor.h last. */
     t->n_dims = (int)n_dims;
@@ -244,16 +260,19 @@ static bool size_tensor(Reader *r, Info *info, uint32_t ggml_id, uint64_t n_elem
     info->tensor.type_name = gguf_type_name(ggml_id);
     if (!dtype_from_ggml(ggml_id, &t->type))
         return info->tensor.type_name != NULL ||
-               error_set(r->err, ERROR_FORMAT, "%s: byte %zu: tensor %.200s has unknown type %" PRIu32,
-                         r->path, info->at, info->tensor.name, ggml_id);
+               error_set(r->err, ERROR_FORMAT,
+                         "%s: byte %zu: tensor %.200s has unknown type %" PRIu32, r->path, info->at,
+                         info->tensor.name, ggml_id);
     const DTypeInfo *type = dtype_info(t->type);
     if (t->dims[t->n_dims - 1] % type->block_len != 0)
-        return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: tensor %.200s: rows of %" PRId64
+        return error_set(r->err, ERROR_FORMAT,
+                         "%s: byte %zu: tensor %.200s: rows of %" PRId64
                          " elements do not divide into %s blocks of %d",
                          r->path, info->at, info->tensor.name, t->dims[t->n_dims - 1], type->name,
                          type->block_len);
     uint64_t bytes, n_blocks = n_elements / (uint64_t)type->block_len;
-    if (__builtin_mul_overflow(n_blocks, (uint64_t)type->block_bytes, &bytes) || bytes > SIZE_MAX / 2)
+    if (__builtin_mul_overflow(n_blocks, (uint64_t)type->block_bytes, &bytes) ||
+        bytes > SIZE_MAX / 2)
         return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: tensor %.200s is impossibly large",
                          r->path, info->at, info->tensor.name);
     t->bytes = (size_t)bytes;
@@ -264,8 +283,8 @@ static bool read_info(Reader *r, Info *info)
 {
     uint64_t id = 0, n_elements = 0;
     *info = (Info){.at = r->at, .tensor.file = r->path};
-    return read_name(r, &info->tensor.name, "a tensor's name") && read_shape(r, info, &n_elements) &&
-           read_uint(r, 4, &id, "a tensor's type") &&
+    return read_name(r, &info->tensor.name, "a tensor's name") &&
+           read_shape(r, info, &n_elements) && read_uint(r, 4, &id, "a tensor's type") &&
            read_uint(r, 8, &info->offset, "a tensor's offset") &&
            size_tensor(r, info, (uint32_t)id, n_elements);
 }
@@ -274,8 +293,8 @@ static bool read_infos(Reader *r, Info **infos, uint64_t n, size_t count_at)
 {
     *infos = NULL;
     if (n > INT32_MAX || n > (r->bytes - r->at) / INFO_BYTES_MIN)
-        return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: %" PRIu64 " tensors in %zu bytes", r->path,
-                         count_at, n, r->bytes);
+        return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: %" PRIu64 " tensors in %zu bytes",
+                         r->path, count_at, n, r->bytes);
     *infos = arena_try_alloc(r->arena, (size_t)n * sizeof **infos, "tensor infos", r->err);
     if (!*infos)
         return false;
@@ -292,8 +311,9 @@ static bool read_alignment(Reader *r, const Gguf *gguf, size_t *alignment)
         value = 0;
     *alignment = (size_t)value;
     if (value == 0 || value > ALIGNMENT_MAX || (value & (value - 1)) != 0)
-        return error_set(r->err, ERROR_FORMAT, "%s: general.alignment is not a power of two up to %d",
-                         r->path, ALIGNMENT_MAX);
+        return error_set(r->err, ERROR_FORMAT,
+                         "%s: general.alignment is not a power of two up to %d", r->path,
+                         ALIGNMENT_MAX);
     return true;
 }
 
@@ -318,8 +338,9 @@ static bool check_overlap(Reader *r, Info *infos, uint64_t n)
         const Info *before = sorted[i - 1], *after = sorted[i];
         if (before->offset == after->offset ||
             before->tensor.tensor.bytes > after->offset - before->offset)
-            return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: tensors %.150s and %.150s overlap",
-                             r->path, after->at, before->tensor.name, after->tensor.name);
+            return error_set(r->err, ERROR_FORMAT,
+                             "%s: byte %zu: tensors %.150s and %.150s overlap", r->path, after->at,
+                             before->tensor.name, after->tensor.name);
     }
     return true;
 }
@@ -332,8 +353,9 @@ static bool place_tensors(Reader *r, TensorTable *table, Info *infos, uint64_t n
     for (uint64_t i = 0; i < n; i++) {
         Tensor *t = &infos[i].tensor.tensor;
         if (infos[i].offset % alignment != 0)
-            return error_set(r->err, ERROR_FORMAT, "%s: byte %zu: tensor %.200s is not aligned to %zu",
-                             r->path, infos[i].at, infos[i].tensor.name, alignment);
+            return error_set(r->err, ERROR_FORMAT,
+                             "%s: byte %zu: tensor %.200s is not aligned to %zu", r->path,
+                             infos[i].at, infos[i].tensor.name, alignment);
         if (infos[i].offset > data_bytes || t->bytes > data_bytes - (size_t)infos[i].offset)
             return error_set(r->err, ERROR_FORMAT,
                              "%s: byte %zu: tensor %.200s (%zu bytes at byte %zu + %" PRIu64
@@ -360,8 +382,9 @@ static bool read_header(Reader *r, uint64_t *n_tensors, uint64_t *n_pairs)
     if (!read_uint(r, 4, &version, "the header"))
         return false;
     if (version < VERSION_OLDEST || version > VERSION_NEWEST)
-        return error_set(r->err, ERROR_UNSUPPORTED, "%s: byte 4: GGUF version %" PRIu64 "%s", r->path,
-                         version, version & 0xffff ? "; 2 and 3 are read" : ": a big-endian file");
+        return error_set(r->err, ERROR_UNSUPPORTED, "%s: byte 4: GGUF version %" PRIu64 "%s",
+                         r->path, version,
+                         version & 0xffff ? "; 2 and 3 are read" : ": a big-endian file");
     return read_uint(r, 8, n_tensors, "the header") && read_uint(r, 8, n_pairs, "the header");
 }
 
@@ -373,7 +396,8 @@ static Gguf *read_part(TensorTable *table, const char *path, Error *err)
         return NULL;
     tensor_table_own(table, map);
     Gguf *gguf = mem_alloc(sizeof *gguf);
-    Reader r = {.path = path, .data = map.data, .bytes = map.bytes, .arena = &gguf->arena, .err = err};
+    Reader r = {
+        .path = path, .data = map.data, .bytes = map.bytes, .arena = &gguf->arena, .err = err};
     uint64_t n_tensors = 0, n_pairs = 0;
     size_t alignment;
     Info *infos;
@@ -397,14 +421,15 @@ static bool split_stem(const char *path, uint64_t count, size_t *stem_bytes)
     return true;
 }
 
-static bool read_sibling(TensorTable *table, const char *path, uint64_t i, uint64_t count, Error *err)
+static bool read_sibling(TensorTable *table, const char *path, uint64_t i, uint64_t count,
+                         Error *err)
 {
     uint64_t no, its_count;
     Gguf *part = read_part(table, path, err);
     if (!part)
         return error_add(err, "part %" PRIu64 " of %" PRIu64, i + 1, count);
-    bool ok = gguf_u64(part, "split.no", &no) && gguf_u64(part, "split.count", &its_count) && no == i &&
-              its_count == count;
+    bool ok = gguf_u64(part, "split.no", &no) && gguf_u64(part, "split.count", &its_count) &&
+              no == i && its_count == count;
     if (!ok)
         error_set(err, ERROR_FORMAT, "%s: is not part %" PRIu64 " of %" PRIu64, path, i + 1, count);
     gguf_close(part);
@@ -418,12 +443,14 @@ static bool read_siblings(TensorTable *table, const Gguf *first, const char *pat
         return true;
     size_t stem_bytes;
     if (!gguf_u64(first, "split.no", &no) || no != 0)
-        return error_set(err, ERROR_ARGUMENT, "%s: is part %" PRIu64 " of %" PRIu64
+        return error_set(err, ERROR_ARGUMENT,
+                         "%s: is part %" PRIu64 " of %" PRIu64
                          "; name the first part (...-00001-of-%05" PRIu64 ".gguf)",
                          path, no + 1, count, count);
     if (count > N_SPLITS_MAX || !split_stem(path, count, &stem_bytes))
-        return error_set(err, ERROR_FORMAT, "%s: part 1 of %" PRIu64
-                         " must be named ...-00001-of-%05" PRIu64 ".gguf to find the others",
+        return error_set(err, ERROR_FORMAT,
+                         "%s: part 1 of %" PRIu64 " must be named ...-00001-of-%05" PRIu64
+                         ".gguf to find the others",
                          path, count, count);
     bool ok = true;
     for (uint64_t i = 1; ok && i < count; i++) {
@@ -435,8 +462,9 @@ static bool read_siblings(TensorTable *table, const Gguf *first, const char *pat
     }
     if (ok && gguf_u64(first, "split.tensors.count", &n_tensors) &&
         n_tensors != (uint64_t)tensor_table_count(table))
-        return error_set(err, ERROR_FORMAT, "%s: split.tensors.count is %" PRIu64
-                         ", but the %" PRIu64 " parts have %d",
+        return error_set(err, ERROR_FORMAT,
+                         "%s: split.tensors.count is %" PRIu64 ", but the %" PRIu64
+                         " parts have %d",
                          path, n_tensors, count, tensor_table_count(table));
     return ok;
 }

@@ -7,8 +7,19 @@
 #include "formats/tensor_table.h"
 
 typedef enum GgufType {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
-    GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64,
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
 } GgufType;
 
 typedef struct GgufValue {
@@ -17,10 +28,10 @@ typedef struct GgufValue {
     GgufType item_type; /* of an array */
     uint64_t n_items;   /* of an array */
     union {
-        uint64_t u;     /* unsigned types and bool */
+        uint64_t u; /* unsigned types and bool */
         int64_t i;
         double f;
-        Str s;          /* into the mapping */
+        Str s; /* into the mapping */
     };
     const uint8_t *items; /* numeric array: packed little-endian, unaligned */
     const Str *strings;   /* string array, n_items */
@@ -42,10 +53,12 @@ bool gguf_f64(const Gguf *gguf, const char *key, double *out);
 bool gguf_str(const Gguf *gguf, const char *key, Str *out);
 bool gguf_bool(const Gguf *gguf, const char *key, bool *out);
 
-/* Writing: put all key-values, declare all tensors, begin, then give the tensors' bytes in order. */
+/* Writing: put all key-values, declare all tensors, begin, then give the tensors' bytes in order.
+ */
 typedef struct GgufWriter GgufWriter;
 GgufWriter *gguf_writer_open(const char *path, Error *err) MUST_USE;
 void gguf_put_u32(GgufWriter *w, const char *key, uint32_t value);
+void gguf_put_i32(GgufWriter *w, const char *key, int32_t value);
 void gguf_put_f32(GgufWriter *w, const char *key, float value);
 void gguf_put_bool(GgufWriter *w, const char *key, bool value);
 void gguf_put_str(GgufWriter *w, const char *key, Str value);

@@ -1,5 +1,5 @@
-/* The writing half of gguf.h: key-values and tensor infos are gathered in memory, the tensors' bytes
- * stream through. Misuse (data before begin, too many bytes) is a bug and asserts. */
+/* The writing half of gguf.h: key-values and tensor infos are gathered in memory, the tensors'
+ * bytes stream through. Misuse (data before begin, too many bytes) is a bug and asserts. */
 #include "base/bug.h"
 #include "formats/gguf.h"
 
@@ -56,6 +56,11 @@ void gguf_put_u32(GgufWriter *w, const char *key, uint32_t value)
     put_uint(put_key(w, key, GGUF_U32), value, 4);
 }
 
+void gguf_put_i32(GgufWriter *w, const char *key, int32_t value)
+{
+    put_uint(put_key(w, key, GGUF_I32), (uint32_t)value, 4);
+}
+
 void gguf_put_f32(GgufWriter *w, const char *key, float value)
 {
     uint32_t bits;
@@ -100,17 +105,22 @@ static size_t scalar_bytes(GgufType type)
     switch (type) {
     case GGUF_U8:
     case GGUF_I8:
-    case GGUF_BOOL: return 1;
+    case GGUF_BOOL:
+        return 1;
     case GGUF_U16:
-    case GGUF_I16: return 2;
+    case GGUF_I16:
+        return 2;
     case GGUF_U32:
     case GGUF_I32:
-    case GGUF_F32: return 4;
+    case GGUF_F32:
+        return 4;
     case GGUF_U64:
     case GGUF_I64:
-    case GGUF_F64: return 8;
+    case GGUF_F64:
+        return 8;
     case GGUF_STRING:
-    case GGUF_ARRAY: break;
+    case GGUF_ARRAY:
+        break;
     }
     ASSERT(!"a scalar");
 }

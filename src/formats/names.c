@@ -86,7 +86,10 @@ bool name_parse_hf(const char *text, TensorName *name)
     return parse(text, "model.layers.", true, name);
 }
 
-bool name_parse_gguf(const char *text, TensorName *name) { return parse(text, "blk.", false, name); }
+bool name_parse_gguf(const char *text, TensorName *name)
+{
+    return parse(text, "blk.", false, name);
+}
 
 void name_print_hf(char out[TENSOR_NAME_BYTES], const TensorName *name)
 {
@@ -97,8 +100,8 @@ void name_print_hf(char out[TENSOR_NAME_BYTES], const TensorName *name)
     if (name->expert >= 0)
         snprintf(expert, sizeof expert, "%d.", name->expert);
     if (hash)
-        snprintf(out, TENSOR_NAME_BYTES, "%s%.*s%s%s", layer, (int)(hash - spelling), spelling, expert,
-                 hash + 1);
+        snprintf(out, TENSOR_NAME_BYTES, "%s%.*s%s%s", layer, (int)(hash - spelling), spelling,
+                 expert, hash + 1);
     else
         snprintf(out, TENSOR_NAME_BYTES, "%s%s", layer, spelling);
 }
@@ -122,7 +125,9 @@ bool name_is_small(TensorPart part)
     case PART_ATTN_K_BIAS:
     case PART_ATTN_V_BIAS:
     case PART_FFN_NORM:
-    case PART_ROUTER: return true;
-    default: return false;
+    case PART_ROUTER:
+        return true;
+    default:
+        return false;
     }
 }

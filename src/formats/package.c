@@ -115,7 +115,8 @@ bool package_has_tensor(const Package *p, const char *name)
 }
 
 /* The expert's slice of a bank; the hidden size tells [out, in] from its transpose. */
-static bool slice_bank(const Package *p, const char *name, const Place *place, Tensor *t, Error *err)
+static bool slice_bank(const Package *p, const char *name, const Place *place, Tensor *t,
+                       Error *err)
 {
     const NamedTensor *stored = place->stored;
     if (t->n_dims != 3 || place->expert >= t->dims[0] || (place->is_half && t->dims[1] % 2 != 0))
@@ -123,14 +124,18 @@ static bool slice_bank(const Package *p, const char *name, const Place *place, T
                          stored->name, name);
     json_int_t hidden = json_integer_value(json_object_get(p->config, "hidden_size"));
     if (place->is_half && t->dims[2] != hidden)
-        return error_set(err, ERROR_UNSUPPORTED, "%s: tensor %s: rows of %" PRId64
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "%s: tensor %s: rows of %" PRId64
                          " elements, not hidden_size %" JSON_INTEGER_FORMAT,
                          stored->file, stored->name, t->dims[2], hidden);
     size_t expert_bytes = t->bytes / (size_t)t->dims[0];
     const uint8_t *data = (const uint8_t *)t->data + (size_t)place->expert * expert_bytes;
     int64_t n_rows = t->dims[1] / (place->is_half ? 2 : 1);
     size_t bytes = expert_bytes / (place->is_half ? 2 : 1);
-    *t = (Tensor){.type = t->type, .n_dims = 2, .dims = {n_rows, t->dims[2]}, .bytes = bytes,
+    *t = (Tensor){.type = t->type,
+                  .n_dims = 2,
+                  .dims = {n_rows, t->dims[2]},
+                  .bytes = bytes,
                   .data = data + (place->is_upper ? bytes : 0)};
     return true;
 }

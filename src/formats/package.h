@@ -47,23 +47,40 @@ typedef struct PackageText {
     const Str *tokens, *merges;
     const int32_t *token_types; /* ggml: 1 normal 3 control 4 user-defined 5 unused 6 byte */
     int n_tokens, n_merges;
-    Str pre;        /* tokenizer.ggml.pre: "qwen2", "deepseek-r1-qwen" */
+    Str pre;                        /* tokenizer.ggml.pre: "qwen2", "deepseek-r1-qwen" */
     int32_t bos_id, eos_id, pad_id; /* -1: not given */
     bool add_bos;
 } PackageText;
 const PackageText *package_text(const Package *package);
 
+/* What became of one tensor. */
+typedef struct ConvertedTensor {
+    TensorInfo info; /* as written */
+    DType from;
+    uint64_t bytes_in, bytes_out;
+    double rms_error; /* of the values written against those read; only if measured */
+} ConvertedTensor;
+
 /* A new safetensors folder or GGUF from any package: `wen quantize`. */
 typedef struct ConvertOptions {
-    const char *type; /* "F32" "F16" "BF16" "Q8_0" "Q4_0" ... or a mix: "Q4_K_M" "Q4_K_S" "Q5_K_M" "Q5_K_S" */
+    /* An element type ("F32" "F16" "BF16" "Q8_0" "Q4_0" "Q4_1" "Q5_0" "Q5_1" "Q6_K") or a mix
+     * ("Q4_K_M" "Q4_K_S" "Q5_K_M" "Q5_K_S"; "Q4_K" and "Q5_K" mean _M). Any case. */
+    const char *type;
     bool as_safetensors; /* folder out; type F32, F16, BF16 */
-    int n_threads;       /* 0: all */
-    /* Called after every tensor; NULL: silent. Bytes of input. */
+    bool measure_error;
+    int n_threads; /* 0: all */
+    /* Called between pieces of work, many times for a large tensor; NULL: silent. Bytes of input.
+     */
     void (*progress)(void *context, const char *tensor, uint64_t done_bytes, uint64_t total_bytes);
-    void *progress_context;
+    void (*tensor_done)(void *context, const ConvertedTensor *tensor); /* may be NULL */
+    void *context;
 } ConvertOptions;
-/* Streams tensor by tensor. Writes atomically. A NaN or infinity in a source tensor is an error
- * that names tensor and index. */
+/* True for a name that ConvertOptions.type may have. */
+bool package_convert_knows(const char *type);
+/* Streams: a few MiB of any tensor are in memory at a time. Writes atomically: what was at out_path
+ * stays until all is done (a folder must not be there, or be empty). A NaN or infinity in a source
+ * tensor, or a value that the type cannot hold, is an error that names tensor and element. The
+ * result does not depend on n_threads. */
 bool package_convert(const Package *in, const char *out_path, const ConvertOptions *options,
                      Error *err) MUST_USE;
 

@@ -74,7 +74,8 @@ static bool read_text(Package *p, Error *err)
     return true;
 }
 
-static bool check_shard_name(const char *index_path, const char *tensor, const char *shard, Error *err)
+static bool check_shard_name(const char *index_path, const char *tensor, const char *shard,
+                             Error *err)
 {
     if (shard && shard[0] && shard[0] != '.' && !strchr(shard, '/') && !strchr(shard, '\\') &&
         str_ends(str_from(shard), STR(".safetensors")))
@@ -107,7 +108,8 @@ static bool read_shards(Package *p, json_t *map, const char *index_path, Error *
     bool ok = true;
     const char *tensor;
     json_t *value;
-    json_object_foreach(map, tensor, value) {
+    json_object_foreach(map, tensor, value)
+    {
         const char *shard = json_string_value(value);
         ok = ok && check_shard_name(index_path, tensor, shard, err);
         shards[n++] = shard;
@@ -118,10 +120,12 @@ static bool read_shards(Package *p, json_t *map, const char *index_path, Error *
         if (i == 0 || strcmp(shards[i], shards[i - 1]) != 0)
             ok = read_shard(p, shards[i], err);
     mem_free(shards);
-    json_object_foreach(map, tensor, value) {
+    json_object_foreach(map, tensor, value)
+    {
         if (ok && !tensor_table_find(p->tensors, tensor))
-            ok = error_set(err, ERROR_FORMAT, "%s: weight_map has %.150s in %s, but it is not there",
-                           index_path, tensor, json_string_value(value));
+            ok =
+                error_set(err, ERROR_FORMAT, "%s: weight_map has %.150s in %s, but it is not there",
+                          index_path, tensor, json_string_value(value));
     }
     return ok;
 }
@@ -160,7 +164,8 @@ bool package_read_folder(Package *p, bool need_weights, Error *err)
     if (!p->config && need_weights)
         return error_set(err, ERROR_IO, "%s: not a model: no config.json in it", p->path);
     if (!p->config && p->n_text_files == 0)
-        return error_set(err, ERROR_IO, "%s: neither config.json nor tokenizer files in it", p->path);
+        return error_set(err, ERROR_IO, "%s: neither config.json nor tokenizer files in it",
+                         p->path);
     p->is_tied = json_is_true(json_object_get(p->config, "tie_word_embeddings"));
     return !need_weights || read_weights(p, err);
 }

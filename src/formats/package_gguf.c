@@ -37,8 +37,8 @@ static void put_int(Keys *k, const char *config_key, uint64_t value)
 static bool need_int(Keys *k, const char *name, const char *config_key, uint64_t *value)
 {
     if (!read_u64(k, name, value))
-        return error_set(k->err, ERROR_FORMAT, "%s: key %s is missing or not a whole number", k->path,
-                         k->key);
+        return error_set(k->err, ERROR_FORMAT, "%s: key %s is missing or not a whole number",
+                         k->path, k->key);
     put_int(k, config_key, *value);
     return true;
 }
@@ -107,8 +107,8 @@ static bool build_rope_scaling(Keys *k)
     if (is_given && attention != 1)
         json_object_set_new(scaling, "attention_factor",
                             json_real(attention * (factor > 1 ? 0.1 * log(factor) + 1 : 1)));
-    return put_number(k, "rope.scaling.yarn_beta_fast", "beta_fast", scaling, NAN) &&
-           put_number(k, "rope.scaling.yarn_beta_slow", "beta_slow", scaling, NAN);
+    return put_number(k, "rope.scaling.yarn_beta_fast", "beta_fast", scaling, (double)NAN) &&
+           put_number(k, "rope.scaling.yarn_beta_slow", "beta_slow", scaling, (double)NAN);
 }
 
 static bool build_experts(Keys *k, const TensorTable *tensors)
@@ -198,11 +198,12 @@ static bool build_config(Keys *k, const TensorTable *tensors)
 /* general.sampling.*: what a model's publisher recommends. */
 static bool build_generation(Keys *k, json_t **generation)
 {
-    static const char *const keys[][2] = {{"general.sampling.temp", "temperature"},
-                                          {"general.sampling.top_k", "top_k"},
-                                          {"general.sampling.top_p", "top_p"},
-                                          {"general.sampling.min_p", "min_p"},
-                                          {"general.sampling.penalty_repeat", "repetition_penalty"}};
+    static const char *const keys[][2] = {
+        {"general.sampling.temp", "temperature"},
+        {"general.sampling.top_k", "top_k"},
+        {"general.sampling.top_p", "top_p"},
+        {"general.sampling.min_p", "min_p"},
+        {"general.sampling.penalty_repeat", "repetition_penalty"}};
     json_t *object = json_object();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         double value = 0;
@@ -244,8 +245,8 @@ static bool token_types(Package *p, Error *err)
         return true;
     if (v->type != GGUF_ARRAY || (v->item_type != GGUF_I32 && v->item_type != GGUF_U32) ||
         v->n_items != (uint64_t)p->text.n_tokens)
-        return error_set(err, ERROR_FORMAT, "%s: key %s is not an array of %d 32-bit numbers", p->path,
-                         key, p->text.n_tokens);
+        return error_set(err, ERROR_FORMAT, "%s: key %s is not an array of %d 32-bit numbers",
+                         p->path, key, p->text.n_tokens);
     /* Copied: the file need not have aligned it. */
     size_t bytes = (size_t)v->n_items * sizeof(int32_t);
     int32_t *types = arena_try_alloc(&p->arena, bytes, "token types", err);
@@ -269,6 +270,13 @@ static int32_t token_id(const Gguf *gguf, const char *key)
 static bool read_text(Package *p, Error *err)
 {
     PackageText *t = &p->text;
+    Str model = STR("gpt2");
+    (void)gguf_str(p->gguf, "tokenizer.ggml.model", &model);
+    if (!str_equals(model, "gpt2") && gguf_find(p->gguf, "tokenizer.ggml.tokens"))
+        return error_set(
+            err, ERROR_UNSUPPORTED,
+            "%s: key tokenizer.ggml.model is \"%.*s\"; only gpt2 (byte-level BPE) is read", p->path,
+            STR_ARG(str_slice(model, 0, 32)));
     if (!string_array(p, "tokenizer.ggml.tokens", &t->tokens, &t->n_tokens, err) ||
         !string_array(p, "tokenizer.ggml.merges", &t->merges, &t->n_merges, err) ||
         !token_types(p, err))

@@ -1,6 +1,6 @@
-/* See safetensors.h. The header's grammar is fixed and small, so it is read by a scanner of its own:
- * one pass, no tree, every error with its byte in the file. Like the reference reader it wants the
- * data section covered exactly: no overlap, no hole, nothing behind it. */
+/* See safetensors.h. The header's grammar is fixed and small, so it is read by a scanner of its
+ * own: one pass, no tree, every error with its byte in the file. Like the reference reader it wants
+ * the data section covered exactly: no overlap, no hole, nothing behind it. */
 #include "formats/safetensors.h"
 
 #include "base/bug.h"
@@ -249,7 +249,8 @@ static bool add_entry(Scanner *s, TensorTable *table, const Entry *e)
     NamedTensor t = {.name = s->name.data, .file = s->path, .type_name = e->type_name};
     char description[128];
     DType type;
-    bool is_known = dtype_from_name(str_from(e->type_name), &type) && dtype_info(type)->block_len == 1;
+    bool is_known =
+        dtype_from_name(str_from(e->type_name), &type) && dtype_info(type)->block_len == 1;
     if (is_known) {
         uint64_t bytes = 0, width = (uint64_t)dtype_info(type)->block_bytes;
         if (__builtin_mul_overflow(e->n_elements, width, &bytes) ||
@@ -342,9 +343,9 @@ static bool check_coverage(Scanner *s)
         covered = e->end;
     }
     if (covered != s->file_bytes - s->data_at)
-        return error_set(s->err, ERROR_FORMAT, "%s: byte %" PRIu64 ": %" PRIu64
-                         " bytes belong to no tensor",
-                         s->path, s->data_at + covered, s->file_bytes - s->data_at - covered);
+        return error_set(s->err, ERROR_FORMAT,
+                         "%s: byte %" PRIu64 ": %" PRIu64 " bytes belong to no tensor", s->path,
+                         s->data_at + covered, s->file_bytes - s->data_at - covered);
     return true;
 }
 
@@ -381,12 +382,18 @@ bool safetensors_read(TensorTable *table, const char *path, Error *err)
         header_bytes |= (uint64_t)map.data[i] << 8 * i;
     if (header_bytes > HEADER_BYTES_MAX || header_bytes > map.bytes - LENGTH_BYTES)
         return error_set(err, ERROR_FORMAT,
-                         "%s: byte 0: header of %" PRIu64 " bytes in a file of %zu (not safetensors, "
+                         "%s: byte 0: header of %" PRIu64
+                         " bytes in a file of %zu (not safetensors, "
                          "or cut off)",
                          path, header_bytes, map.bytes);
     size_t data_at = LENGTH_BYTES + (size_t)header_bytes;
-    Scanner s = {.path = path, .file = map.data, .at = LENGTH_BYTES, .end = data_at,
-                 .data_at = data_at, .file_bytes = map.bytes, .err = err};
+    Scanner s = {.path = path,
+                 .file = map.data,
+                 .at = LENGTH_BYTES,
+                 .end = data_at,
+                 .data_at = data_at,
+                 .file_bytes = map.bytes,
+                 .err = err};
     bool ok = scan_header(&s, table);
     buf_free(&s.name);
     buf_free(&s.word);
@@ -417,8 +424,8 @@ static uint64_t info_bytes(const TensorInfo *info)
     return bytes;
 }
 
-SafetensorsWriter *safetensors_writer_open(const char *path, const TensorInfo *tensors, int n_tensors,
-                                           const char *metadata_json, Error *err)
+SafetensorsWriter *safetensors_writer_open(const char *path, const TensorInfo *tensors,
+                                           int n_tensors, const char *metadata_json, Error *err)
 {
     Buf header = {0};
     uint64_t at = 0;

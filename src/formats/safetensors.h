@@ -13,8 +13,9 @@ bool safetensors_read(TensorTable *table, const char *path, Error *err) MUST_USE
 /* Writing streams: declare all tensors, then give their bytes in the same order. */
 typedef struct SafetensorsWriter SafetensorsWriter;
 /* type F32, F16 or BF16. `metadata_json` may be NULL or a JSON object of strings. */
-SafetensorsWriter *safetensors_writer_open(const char *path, const TensorInfo *tensors, int n_tensors,
-                                           const char *metadata_json, Error *err) MUST_USE;
+SafetensorsWriter *safetensors_writer_open(const char *path, const TensorInfo *tensors,
+                                           int n_tensors, const char *metadata_json,
+                                           Error *err) MUST_USE;
 bool safetensors_writer_write(SafetensorsWriter *w, const void *data, size_t bytes,
                               Error *err) MUST_USE;
 bool safetensors_writer_commit(SafetensorsWriter *w, Error *err) MUST_USE; /* frees w */

@@ -77,8 +77,8 @@ static bool grow(TensorTable *table, Error *err)
 {
     int capacity = table->capacity ? table->capacity * 2 : FIRST_ITEMS;
     size_t old_bytes = (size_t)table->n * sizeof *table->items;
-    NamedTensor *items = mem_try_grow(table->items, old_bytes,
-                                      (size_t)capacity * sizeof *items, "tensor names", err);
+    NamedTensor *items = mem_try_grow(table->items, old_bytes, (size_t)capacity * sizeof *items,
+                                      "tensor names", err);
     if (!items)
         return false;
     table->items = items;
@@ -105,8 +105,8 @@ bool tensor_table_add(TensorTable *table, const NamedTensor *tensor, Error *err)
 {
     const NamedTensor *twin = tensor_table_find(table, tensor->name);
     if (twin)
-        return error_set(err, ERROR_FORMAT, "%s: tensor %.200s is there already, in %s", tensor->file,
-                         tensor->name, twin->file);
+        return error_set(err, ERROR_FORMAT, "%s: tensor %.200s is there already, in %s",
+                         tensor->file, tensor->name, twin->file);
     if (table->n == table->capacity && !grow(table, err))
         return false;
     NamedTensor copy = *tensor;

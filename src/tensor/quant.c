@@ -22,18 +22,41 @@ void quant_decode(DType type, const void *blocks, float *out, int64_t n)
 {
     ASSERT(n >= 0 && n % dtype_info(type)->block_len == 0);
     switch (type) {
-    case DTYPE_F32: memcpy(out, blocks, (size_t)n * sizeof *out); return;
-    case DTYPE_F16: decode_f16(blocks, out, n); return;
-    case DTYPE_BF16: decode_bf16(blocks, out, n); return;
-    case DTYPE_Q8_0: decode_q8_0(blocks, out, n); return;
-    case DTYPE_Q4_0: decode_q4_0(blocks, out, n); return;
-    case DTYPE_Q4_1: decode_q4_1(blocks, out, n); return;
-    case DTYPE_Q5_0: decode_q5_0(blocks, out, n); return;
-    case DTYPE_Q5_1: decode_q5_1(blocks, out, n); return;
-    case DTYPE_Q4_K: decode_q4_k(blocks, out, n); return;
-    case DTYPE_Q5_K: decode_q5_k(blocks, out, n); return;
-    case DTYPE_Q6_K: decode_q6_k(blocks, out, n); return;
-    case DTYPE_COUNT: break;
+    case DTYPE_F32:
+        memcpy(out, blocks, (size_t)n * sizeof *out);
+        return;
+    case DTYPE_F16:
+        decode_f16(blocks, out, n);
+        return;
+    case DTYPE_BF16:
+        decode_bf16(blocks, out, n);
+        return;
+    case DTYPE_Q8_0:
+        decode_q8_0(blocks, out, n);
+        return;
+    case DTYPE_Q4_0:
+        decode_q4_0(blocks, out, n);
+        return;
+    case DTYPE_Q4_1:
+        decode_q4_1(blocks, out, n);
+        return;
+    case DTYPE_Q5_0:
+        decode_q5_0(blocks, out, n);
+        return;
+    case DTYPE_Q5_1:
+        decode_q5_1(blocks, out, n);
+        return;
+    case DTYPE_Q4_K:
+        decode_q4_k(blocks, out, n);
+        return;
+    case DTYPE_Q5_K:
+        decode_q5_k(blocks, out, n);
+        return;
+    case DTYPE_Q6_K:
+        decode_q6_k(blocks, out, n);
+        return;
+    case DTYPE_COUNT:
+        break;
     }
     ASSERT(!"an element type");
 }
@@ -76,9 +99,17 @@ void quant_encode(DType type, const float *in, void *blocks, int64_t n)
         [DTYPE_Q5_K] = encode_q5_k, [DTYPE_Q6_K] = encode_q6_k,
     };
     switch (type) {
-    case DTYPE_F32: memcpy(blocks, in, (size_t)n * sizeof *in); return;
-    case DTYPE_F16: encode_f16(in, blocks, n); return;
-    case DTYPE_BF16: encode_bf16(in, blocks, n); return;
-    default: encode_blocks(encoders[type], type, in, blocks, n); return;
+    case DTYPE_F32:
+        memcpy(blocks, in, (size_t)n * sizeof *in);
+        return;
+    case DTYPE_F16:
+        encode_f16(in, blocks, n);
+        return;
+    case DTYPE_BF16:
+        encode_bf16(in, blocks, n);
+        return;
+    default:
+        encode_blocks(encoders[type], type, in, blocks, n);
+        return;
     }
 }

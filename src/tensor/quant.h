@@ -1,8 +1,9 @@
 /* Rows of numbers between f32 and every element type of dtype.h, in plain C.
  *
- * Decoding is exact: it defines what a block means (layouts: ggml's ggml-common.h; docs/formats.md).
- * Encoding searches for the scales with the least squared error; its RMS error is no larger than
- * llama.cpp's for any type (docs/numerics.md has the figures). Both are pure functions of the row. */
+ * Decoding is exact: it defines what a block means (layouts: ggml's ggml-common.h;
+ * docs/formats.md). Encoding searches for the scales with the least squared error; its RMS error is
+ * no larger than llama.cpp's for any type (docs/numerics.md has the figures). Both are pure
+ * functions of the row. */
 #ifndef WEN_TENSOR_QUANT_H
 #define WEN_TENSOR_QUANT_H
 

@@ -56,8 +56,8 @@ void decode_q6_k(const uint8_t *b, float *out, int64_t n)
         const int8_t *scales = (const int8_t *)b + 192;
         float d = load_half(b + 208);
         for (int j = 0; j < QK_K; j++) {
-            /* Each half of 128 has four quarters of 32: low nibbles of 64 bytes, then high ones; the
-             * upper two bits of the quarters share a byte. */
+            /* Each half of 128 has four quarters of 32: low nibbles of 64 bytes, then high ones;
+             * the upper two bits of the quarters share a byte. */
             int half = j / 128, quarter = j / 32 % 4, l = j % 32;
             int low = b[half * 64 + quarter % 2 * 32 + l] >> quarter / 2 * 4 & 15;
             int high = b[128 + half * 32 + l] >> quarter * 2 & 3;

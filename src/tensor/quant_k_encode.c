@@ -1,7 +1,8 @@
 /* Encoding of the blocks of 256 (layouts: quant_k.c). The groups are fitted one by one with free
- * scales; then the common halves and the groups' whole-number scales are improved in turn: given the
- * halves, every group tries the whole numbers around its own; given all codes, the halves follow by
- * least squares. Each step is judged by the exact squared error, and the best block met is kept. */
+ * scales; then the common halves and the groups' whole-number scales are improved in turn: given
+ * the halves, every group tries the whole numbers around its own; given all codes, the halves
+ * follow by least squares. Each step is judged by the exact squared error, and the best block met
+ * is kept. */
 #include "tensor/quant_search.h"
 #include "tensor/quant_types.h"
 
@@ -171,8 +172,8 @@ static void encode_line_block(const float *x, int q_high, uint8_t *out, uint8_t 
     store_u16(out + 2, b.dmin);
     pack_scales_mins(&b, out + 4);
     for (int g = 0; g < GROUPS; g++)
-        affine_codes(x + g * GROUP, GROUP, d * (float)b.scales[g], -(dmin * (float)b.mins[g]), q_high,
-                     codes + g * GROUP);
+        affine_codes(x + g * GROUP, GROUP, d * (float)b.scales[g], -(dmin * (float)b.mins[g]),
+                     q_high, codes + g * GROUP);
 }
 
 static void pack_nibbles(const uint8_t *codes, uint8_t *qs)
@@ -217,7 +218,8 @@ static float refit_scale(const float *x, const ScaleBlock *b)
     float d = half_to_float(b->d);
     for (int g = 0; g < SMALL_GROUPS; g++) {
         uint8_t codes[SMALL_GROUP];
-        scale_codes(x + g * SMALL_GROUP, SMALL_GROUP, d * (float)b->scales[g], Q6_LOW, Q6_HIGH, codes);
+        scale_codes(x + g * SMALL_GROUP, SMALL_GROUP, d * (float)b->scales[g], Q6_LOW, Q6_HIGH,
+                    codes);
         for (int j = 0; j < SMALL_GROUP; j++) {
             float a = (float)b->scales[g] * (float)(codes[j] + Q6_LOW);
             aa += (double)(a * a);
@@ -238,15 +240,16 @@ static float extreme_of(const float *x)
 }
 
 /* Every whole scale that puts the extreme number near the end of the range, on either side, is
- * tried: with 16 numbers a group, each one draws the roundings anew, and the best draw is well below
- * the mean. */
+ * tried: with 16 numbers a group, each one draws the roundings anew, and the best draw is well
+ * below the mean. */
 static float best_scale(const float *x, float d, float extreme, int8_t *scale)
 {
     enum { BELOW = 1, ABOVE = 8 };
     float best = INFINITY;
     *scale = 0;
     for (int side = 0; side < 2; side++) {
-        int centre = in_units(extreme / (float)(side ? Q6_HIGH : Q6_LOW), d), out = centre < 0 ? -1 : 1;
+        int centre = in_units(extreme / (float)(side ? Q6_HIGH : Q6_LOW), d),
+            out = centre < 0 ? -1 : 1;
         for (int k = -BELOW; k <= ABOVE; k++) {
             int s = centre + out * k;
             if (s < -128 || s > 127)

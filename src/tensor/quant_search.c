@@ -87,10 +87,7 @@ void affine_codes(const float *x, int n, float step, float offset, int q_high, u
         codes[i] = (uint8_t)to_code((x[i] - offset) * inv, 0, (float)q_high);
 }
 
-uint16_t half_saturated(float v)
-{
-    return half_from_float(clamp(v, -65504.0f, 65504.0f));
-}
+uint16_t half_saturated(float v) { return half_from_float(clamp(v, -65504.0f, 65504.0f)); }
 
 /* What the codes that `scale` gives allow: the least-squares scale for them, and how much of the
  * numbers' square it explains (the larger, the smaller the error). */
@@ -182,7 +179,8 @@ void affine_fit(const float *x, int n, int q_high, float *step, float *offset)
         for (int shift = -1; shift <= 1; shift++) {
             /* Slack or clipping is shared by both ends, or falls to one. */
             float slack = (first * (float)q_high - range) * 0.5f * (float)(1 + shift);
-            Line line = affine_gain(centred, n, sum, (Line){first, low - middle - slack, 0}, q_high);
+            Line line =
+                affine_gain(centred, n, sum, (Line){first, low - middle - slack, 0}, q_high);
             if (line.gain > best.gain)
                 best = line;
         }

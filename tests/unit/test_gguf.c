@@ -33,7 +33,8 @@ static void header(Buf *b, uint64_t n_tensors, uint64_t n_pairs)
     put(b, n_pairs, 8);
 }
 
-static void info(Buf *b, const char *name, uint64_t cols, uint64_t rows, uint32_t type, uint64_t offset)
+static void info(Buf *b, const char *name, uint64_t cols, uint64_t rows, uint32_t type,
+                 uint64_t offset)
 {
     put_str(b, name);
     put(b, 2, 4);
@@ -53,9 +54,8 @@ static void pad_and_fill(Buf *b, size_t alignment, size_t n_data)
 
 static void save(const Buf *b)
 {
-    Error err = {0};
     snprintf(path, sizeof path, "%s", test_temp("x.gguf"));
-    assert_ok(file_write(path, buf_str(b), &err));
+    test_write(path, b->data, b->bytes);
 }
 
 static void expect_error(const Buf *b, ErrorCode code, const char *part)
@@ -75,7 +75,7 @@ static void build_sample(Buf *b)
     header(b, 2, 16);
     static const uint64_t bits[] = {200, 0xff85, 60000, 0x8ad0, 4000000000u, 0xc4653600u};
     for (int type = 0; type < 6; type++) {
-        char key[8];
+        char key[32];
         snprintf(key, sizeof key, "int.%d", type);
         put_str(b, key);
         put(b, (uint64_t)type, 4);
@@ -87,8 +87,10 @@ static void build_sample(Buf *b)
     put_str(b, "u64"), put(b, 10, 4), put(b, UINT64_MAX - 1, 8);
     put_str(b, "i64"), put(b, 11, 4), put(b, (uint64_t)-5, 8);
     put_str(b, "f64"), put(b, 12, 4), put(b, 0x3ff8000000000000u, 8);
-    put_str(b, "strings"), put(b, 9, 4), put(b, 8, 4), put(b, 2, 8), put_str(b, "a"), put_str(b, "");
-    put_str(b, "numbers"), put(b, 9, 4), put(b, 5, 4), put(b, 2, 8), put(b, 7, 4), put(b, 0xfffffff8u, 4);
+    put_str(b, "strings"), put(b, 9, 4), put(b, 8, 4), put(b, 2, 8), put_str(b, "a"),
+        put_str(b, "");
+    put_str(b, "numbers"), put(b, 9, 4), put(b, 5, 4), put(b, 2, 8), put(b, 7, 4),
+        put(b, 0xfffffff8u, 4);
     put_str(b, "empty"), put(b, 9, 4), put(b, 8, 4), put(b, 0, 8);
     put_str(b, "general.alignment"), put(b, 4, 4), put(b, 64, 4);
     info(b, "m", 4, 3, 0, 0);
@@ -100,7 +102,7 @@ static void expect_sample(const Gguf *g)
 {
     static const int64_t ints[] = {200, -123, 60000, -30000, 4000000000, -1000000000};
     for (int type = 0; type < 6; type++) {
-        char key[8];
+        char key[32];
         uint64_t u = 77;
         double f;
         snprintf(key, sizeof key, "int.%d", type);
@@ -137,7 +139,8 @@ static void expect_sample(const Gguf *g)
 static void expect_tensors(const TensorTable *table)
 {
     assert_int_equal(tensor_table_count(table), 2);
-    const Tensor *m = &tensor_table_find(table, "m")->tensor, *q = &tensor_table_find(table, "q")->tensor;
+    const Tensor *m = &tensor_table_find(table, "m")->tensor,
+                 *q = &tensor_table_find(table, "q")->tensor;
     assert_int_equal(m->type, DTYPE_F32);
     assert_int_equal(m->n_dims, 2);
     assert_int_equal(m->dims[0], 3);
@@ -294,7 +297,8 @@ static void malformed_values(void **state)
     PAIR("k", 9);
     put(&b, 8, 4), put(&b, 1, 8), put(&b, 9, 8);
     expect_error(&b, ERROR_FORMAT, "a string of 9 bytes, but the file has only 0 more");
-    header(&b, 0, 2), put_str(&b, "k"), put(&b, 4, 4), put(&b, 1, 4), put_str(&b, "k"), put(&b, 7, 4);
+    header(&b, 0, 2), put_str(&b, "k"), put(&b, 4, 4), put(&b, 1, 4), put_str(&b, "k"),
+        put(&b, 7, 4);
     put(&b, 1, 1);
     expect_error(&b, ERROR_FORMAT, "key k comes twice");
     for (int i = 0; i < 4; i++) {
@@ -375,7 +379,7 @@ static void write_part(const char *file, uint64_t no, uint64_t count, uint64_t n
 {
     Error err = {0};
     Buf b = {0};
-    char name[8];
+    char name[32];
     header(&b, 1, 3);
     put_str(&b, "split.no"), put(&b, 2, 4), put(&b, no, 2);
     put_str(&b, "split.count"), put(&b, 2, 4), put(&b, count, 2);

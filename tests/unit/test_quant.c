@@ -1,5 +1,6 @@
 /* tensor/quant: decoding against the layouts as ggml's headers describe them, written out here a
- * second time in the order of the bytes; encoding against its documented error (docs/numerics.md). */
+ * second time in the order of the bytes; encoding against its documented error (docs/numerics.md).
+ */
 #include "support.h"
 
 #include "base/half.h"
@@ -68,16 +69,26 @@ static void expect_block(DType type, const uint8_t *b, double *y)
         memcpy(&bits, b, 4);
         y[0] = (double)float_from_bits(bits);
         break;
-    case DTYPE_F16: y[0] = (double)half_at(b); break;
-    case DTYPE_BF16: y[0] = (double)float_from_bits((uint32_t)(b[0] | b[1] << 8) << 16); break;
+    case DTYPE_F16:
+        y[0] = (double)half_at(b);
+        break;
+    case DTYPE_BF16:
+        y[0] = (double)float_from_bits((uint32_t)(b[0] | b[1] << 8) << 16);
+        break;
     case DTYPE_Q8_0:
         for (int j = 0; j < 32; j++)
             y[j] = (double)half_at(b) * (int8_t)b[2 + j];
         break;
     case DTYPE_Q4_K:
-    case DTYPE_Q5_K: expect_q4_k_q5_k(type, b, y); break;
-    case DTYPE_Q6_K: expect_q6_k(b, y); break;
-    default: expect_q4_q5(type, b, y); break;
+    case DTYPE_Q5_K:
+        expect_q4_k_q5_k(type, b, y);
+        break;
+    case DTYPE_Q6_K:
+        expect_q6_k(b, y);
+        break;
+    default:
+        expect_q4_q5(type, b, y);
+        break;
     }
 }
 
@@ -142,7 +153,8 @@ static double rms_error(DType type, bool is_heavy_tailed)
             double v = rng_normal(&rng);
             if (is_heavy_tailed) /* Student's t with three degrees of freedom */
                 v /= sqrt((pow(rng_normal(&rng), 2) + pow(rng_normal(&rng), 2) +
-                           pow(rng_normal(&rng), 2)) / 3);
+                           pow(rng_normal(&rng), 2)) /
+                          3);
             row[i] = (float)(0.02 * v);
         }
         quant_encode(type, row, blocks, COLS);
@@ -156,8 +168,8 @@ static double rms_error(DType type, bool is_heavy_tailed)
     return sqrt(sum / (ROWS * COLS)) / 0.02;
 }
 
-/* What the search reaches on these rows, with 1 % to spare. (docs/numerics.md compares with llama.cpp
- * on larger ones.) */
+/* What the search reaches on these rows, with 1 % to spare. (docs/numerics.md compares with
+ * llama.cpp on larger ones.) */
 static void encoding_keeps_its_error(void **state)
 {
     (void)state;
@@ -165,15 +177,21 @@ static void encoding_keeps_its_error(void **state)
         DType type;
         double gaussian, heavy_tailed;
     } figures[] = {
-        {DTYPE_Q8_0, 0.00479, 0.01304}, {DTYPE_Q4_0, 0.08061, 0.20898},
-        {DTYPE_Q4_1, 0.06883, 0.15032}, {DTYPE_Q5_0, 0.03989, 0.10812},
-        {DTYPE_Q5_1, 0.03328, 0.07272}, {DTYPE_Q4_K, 0.06927, 0.15202},
-        {DTYPE_Q5_K, 0.03415, 0.07484}, {DTYPE_Q6_K, 0.01668, 0.04046},
-        {DTYPE_BF16, 0.00166, 0.00283}, {DTYPE_F16, 0.00021, 0.00035},
+        {DTYPE_Q8_0, 0.00479, 0.01304},
+        {DTYPE_Q4_0, 0.08061, 0.20898},
+        {DTYPE_Q4_1, 0.06883, 0.15032},
+        {DTYPE_Q5_0, 0.03989, 0.10812},
+        {DTYPE_Q5_1, 0.03328, 0.07272},
+        {DTYPE_Q4_K, 0.06927, 0.15202},
+        {DTYPE_Q5_K, 0.03415, 0.07484},
+        {DTYPE_Q6_K, 0.01668, 0.04046},
+        {DTYPE_BF16, 0.00166, 0.00283},
+        {DTYPE_F16, 0.00021, 0.00035},
         {DTYPE_F32, 0, 0},
     };
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-        double gaussian = rms_error(figures[i].type, false), heavy = rms_error(figures[i].type, true);
+        double gaussian = rms_error(figures[i].type, false),
+               heavy = rms_error(figures[i].type, true);
         if (gaussian > figures[i].gaussian * 1.01 || heavy > figures[i].heavy_tailed * 1.01)
             fail_msg("%s: %.5f and %.5f", dtype_name(figures[i].type), gaussian, heavy);
     }
@@ -223,7 +241,7 @@ static void odd_blocks_stay_finite(void **state)
             encode_and_compare((DType)type, x, 1e-7);
             for (int i = 0; i < 256; i++)
                 x[i] = (float)sign * (i % 2 ? 3e38f : -1e-38f); /* above it */
-            encode_and_compare((DType)type, x, INFINITY);
+            encode_and_compare((DType)type, x, (double)INFINITY);
         }
     }
 }

@@ -13,7 +13,6 @@ static char path[256];
 /* A file of this header text (its length may be faked) and n data bytes. */
 static void write_file(const char *header, ptrdiff_t fake_bytes, size_t n_data)
 {
-    Error err = {0};
     Buf file = {0};
     uint64_t bytes = fake_bytes >= 0 ? (uint64_t)fake_bytes : strlen(header);
     for (int i = 0; i < 8; i++)
@@ -22,7 +21,7 @@ static void write_file(const char *header, ptrdiff_t fake_bytes, size_t n_data)
     for (size_t i = 0; i < n_data; i++)
         buf_putc(&file, (char)i);
     snprintf(path, sizeof path, "%s", test_temp("x.safetensors"));
-    assert_ok(file_write(path, buf_str(&file), &err));
+    test_write(path, file.data, file.bytes);
     buf_free(&file);
 }
 
@@ -56,8 +55,7 @@ static void round_trip(void **state)
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)(i * 7);
     snprintf(path, sizeof path, "%s", test_temp("x.safetensors"));
-    SafetensorsWriter *w =
-        safetensors_writer_open(path, infos, 3, "{\"format\":\"pt\"}", &err);
+    SafetensorsWriter *w = safetensors_writer_open(path, infos, 3, "{\"format\":\"pt\"}", &err);
     assert_non_null(w);
     assert_ok(safetensors_writer_write(w, data, 61, &err));
     assert_ok(safetensors_writer_write(w, data + 61, sizeof data - 61, &err));
@@ -110,12 +108,13 @@ static void odd_but_legal(void **state)
     assert_int_equal(tensor_table_count(t), 0);
     tensor_table_free(t);
     /* White space, field order, escapes in names, a scalar, unknown types, many dimensions. */
-    t = expect_ok(" { \"__metadata__\" : {} , \"t\\u00e9\\n\\ud83d\\ude00\":{\"data_offsets\":[ 0 , 4 ],"
-                  "\"shape\":[ ],\"dtype\":\"F32\"},"
-                  "\"odd\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[4,6]},"
-                  "\"five\":{\"dtype\":\"F16\",\"shape\":[1,1,1,1,1],\"data_offsets\":[6,8]},"
-                  "\"none\":{\"dtype\":\"F16\",\"shape\":[3,0],\"data_offsets\":[8,8]}}  ",
-                  8);
+    t = expect_ok(
+        " { \"__metadata__\" : {} , \"t\\u00e9\\n\\ud83d\\ude00\":{\"data_offsets\":[ 0 , 4 ],"
+        "\"shape\":[ ],\"dtype\":\"F32\"},"
+        "\"odd\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[4,6]},"
+        "\"five\":{\"dtype\":\"F16\",\"shape\":[1,1,1,1,1],\"data_offsets\":[6,8]},"
+        "\"none\":{\"dtype\":\"F16\",\"shape\":[3,0],\"data_offsets\":[8,8]}}  ",
+        8);
     const NamedTensor *n = tensor_table_find(t, "t\xC3\xA9\n\xF0\x9F\x98\x80");
     assert_non_null(n);
     assert_int_equal(n->tensor.n_dims, 1);
@@ -165,9 +164,11 @@ static void malformed_headers_are_errors(void **state)
                  "shape too large");
     expect_error(T("\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]"), 0,
                  "has 0 bytes");
-    expect_error("{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"b\":{" F32_2 ",\"data_offsets\":[4,12]}}",
+    expect_error("{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"b\":{" F32_2
+                 ",\"data_offsets\":[4,12]}}",
                  12, "overlap");
-    expect_error("{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"a\":{" F32_2 ",\"data_offsets\":[8,16]}}",
+    expect_error("{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"a\":{" F32_2
+                 ",\"data_offsets\":[8,16]}}",
                  16, "is there already");
 }
 
@@ -199,12 +200,13 @@ static void truncation_is_an_error(void **state)
 {
     (void)state;
     Error err = {0};
-    write_file("{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"b\":{" F32_2 ",\"data_offsets\":[8,16]}}", -1,
-               16);
+    write_file("{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},\"b\":{" F32_2
+               ",\"data_offsets\":[8,16]}}",
+               -1, 16);
     Buf whole = {0};
     assert_ok(file_read(&whole, path, 1 << 20, &err));
     for (size_t n = 0; n < whole.bytes; n++) {
-        assert_ok(file_write(path, (Str){whole.data, n}, &err));
+        test_write(path, whole.data, n);
         TensorTable *table = tensor_table_new();
         assert_error(safetensors_read(table, path, &err), ERROR_FORMAT, "byte");
         tensor_table_free(table);
@@ -215,12 +217,9 @@ static void truncation_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),
-        cmocka_unit_test(cancelled_writer_leaves_nothing),
-        cmocka_unit_test(odd_but_legal),
-        cmocka_unit_test(malformed_headers_are_errors),
-        cmocka_unit_test(lengths_are_checked),
-        cmocka_unit_test(truncation_is_an_error),
+        cmocka_unit_test(round_trip),          cmocka_unit_test(cancelled_writer_leaves_nothing),
+        cmocka_unit_test(odd_but_legal),       cmocka_unit_test(malformed_headers_are_errors),
+        cmocka_unit_test(lengths_are_checked), cmocka_unit_test(truncation_is_an_error),
     };
     return TEST_MAIN("safetensors", tests);
 }

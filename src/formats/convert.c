@@ -1,0 +1,263 @@
+/* package_convert: the weights' way from one file to another.
+ *
+ * A tensor is a flat run of elements (rows are whole blocks in both types), worked on in waves:
+ * each task of a wave decodes TASK_ELEMENTS, checks them, and encodes them into its place of the
+ * wave's buffer, which is then written. Blocks do not know each other, so neither the cut nor the
+ * number of threads shows in the result. */
+#include "base/bug.h"
+#include "base/pool.h"
+#include "formats/convert_parts.h"
+#include "formats/safetensors.h"
+#include "tensor/quant.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    TASK_ELEMENTS = 32768, /* a multiple of every block length */
+    WAVE_TASKS = 64,
+    ELEMENT_BYTES_MAX = 4,
+};
+#define HALF_MAX 65504.0f
+
+/* What a task found at its first bad element. */
+typedef enum Fault { FAULT_NONE, FAULT_NOT_FINITE, FAULT_TOO_LARGE } Fault;
+
+typedef struct Wave {
+    const Tensor *source;
+    DType type;
+    bool measure;
+    int64_t first, n; /* elements of the source that this wave covers */
+    float *scratch;   /* [n_threads][2][TASK_ELEMENTS] */
+    uint8_t *out;     /* [WAVE_TASKS * TASK_ELEMENTS] of any type */
+    int64_t bad_at[WAVE_TASKS];
+    Fault fault[WAVE_TASKS];
+    double square_error[WAVE_TASKS];
+} Wave;
+
+typedef struct Converter {
+    const Package *in;
+    const ConvertOptions *options;
+    Pool *pool;
+    Wave wave;
+    GgufWriter *gguf; /* one of the two */
+    SafetensorsWriter *safetensors;
+    uint64_t bytes_done, bytes_in;
+    Error *err;
+} Converter;
+
+static Fault find_fault(const float *x, int64_t n, DType type, int64_t *at)
+{
+    bool is_wide = type == DTYPE_F32 || type == DTYPE_BF16;
+    float limit = is_wide ? INFINITY : HALF_MAX;
+    for (int64_t i = 0; i < n; i++) {
+        if (fabsf(x[i]) <= limit && isfinite(x[i]))
+            continue;
+        *at = i;
+        return isfinite(x[i]) ? FAULT_TOO_LARGE : FAULT_NOT_FINITE;
+    }
+    return FAULT_NONE;
+}
+
+static void convert_task(void *context, int task, int worker)
+{
+    Wave *w = context;
+    int64_t from = (int64_t)task * TASK_ELEMENTS, n = w->n - from;
+    if (n > TASK_ELEMENTS)
+        n = TASK_ELEMENTS;
+    float *x = w->scratch + (size_t)worker * 2 * TASK_ELEMENTS, *back = x + TASK_ELEMENTS;
+    const uint8_t *source =
+        (const uint8_t *)w->source->data + dtype_row_bytes(w->source->type, w->first + from);
+    uint8_t *out = w->out + dtype_row_bytes(w->type, from);
+    w->square_error[task] = 0;
+    quant_decode(w->source->type, source, x, n);
+    w->fault[task] = find_fault(x, n, w->type, &w->bad_at[task]);
+    if (w->fault[task] != FAULT_NONE)
+        return;
+    if (w->source->type == w->type) {
+        memcpy(out, source, dtype_row_bytes(w->type, n));
+        return;
+    }
+    quant_encode(w->type, x, out, n);
+    if (!w->measure)
+        return;
+    quant_decode(w->type, out, back, n);
+    for (int64_t i = 0; i < n; i++)
+        w->square_error[task] += (double)(x[i] - back[i]) * (double)(x[i] - back[i]);
+}
+
+static bool report_fault(const Converter *c, const char *name, int task)
+{
+    const Wave *w = &c->wave;
+    int64_t at = w->first + (int64_t)task * TASK_ELEMENTS + w->bad_at[task];
+    bool is_finite = w->fault[task] == FAULT_TOO_LARGE;
+    return error_set(c->err, ERROR_FORMAT, "%s: tensor %s: element %" PRId64 " is %s%s",
+                     package_path(c->in), name, at,
+                     is_finite ? "above 65504, more than can be stored as " : "NaN or infinite",
+                     is_finite ? dtype_name(w->type) : "");
+}
+
+static bool write_out(Converter *c, const void *data, size_t bytes)
+{
+    return c->gguf ? gguf_write(c->gguf, data, bytes, c->err)
+                   : safetensors_writer_write(c->safetensors, data, bytes, c->err);
+}
+
+/* One source tensor; adds its squared error. */
+static bool convert_one(Converter *c, const PlannedTensor *t, const Tensor *source, double *error)
+{
+    Wave *w = &c->wave;
+    int64_t n_elements = tensor_n_rows(source) * tensor_n_cols(source);
+    w->source = source;
+    w->type = t->info.type;
+    for (w->first = 0; w->first < n_elements; w->first += w->n) {
+        int64_t most = (int64_t)WAVE_TASKS * TASK_ELEMENTS, left = n_elements - w->first;
+        w->n = left < most ? left : most;
+        int n_tasks = (int)((w->n + TASK_ELEMENTS - 1) / TASK_ELEMENTS);
+        pool_run(c->pool, n_tasks, convert_task, w);
+        for (int i = 0; i < n_tasks; i++) {
+            if (w->fault[i] != FAULT_NONE)
+                return report_fault(c, t->text, i);
+            *error += w->square_error[i];
+        }
+        size_t bytes = dtype_row_bytes(source->type, w->n);
+        const uint8_t *data = source->data;
+        file_map_release(data + dtype_row_bytes(source->type, w->first), bytes);
+        c->bytes_done += bytes;
+        if (!write_out(c, w->out, dtype_row_bytes(w->type, w->n)))
+            return false;
+        if (c->options->progress)
+            c->options->progress(c->options->context, t->text, c->bytes_done, c->bytes_in);
+    }
+    return true;
+}
+
+static bool convert_tensor(Converter *c, const PlannedTensor *t)
+{
+    ConvertedTensor done = {.info = t->info};
+    double error = 0, n_elements = 0;
+    for (int i = 0; i < t->n_pieces; i++) {
+        Tensor source;
+        if (!convert_piece(c->in, t, i, &source, c->err) || !convert_one(c, t, &source, &error))
+            return false;
+        done.from = source.type;
+        done.bytes_in += source.bytes;
+        n_elements += (double)tensor_n_rows(&source) * (double)tensor_n_cols(&source);
+        done.bytes_out += dtype_row_bytes(t->info.type, tensor_n_cols(&source)) *
+                          (uint64_t)tensor_n_rows(&source);
+    }
+    done.rms_error = sqrt(error / n_elements);
+    if (c->options->tensor_done)
+        c->options->tensor_done(c->options->context, &done);
+    return true;
+}
+
+static bool convert_all(Converter *c, const ConvertPlan *plan)
+{
+    for (int i = 0; i < plan->n; i++)
+        if (!convert_tensor(c, &plan->tensors[i]))
+            return false;
+    return true;
+}
+
+static bool write_gguf(Converter *c, const ConvertPlan *plan, const char *out_path)
+{
+    c->gguf = gguf_writer_open(out_path, c->err);
+    if (!c->gguf)
+        return false;
+    for (int i = 0; i < plan->n; i++)
+        gguf_declare(c->gguf, &plan->tensors[i].info);
+    if (convert_put_pairs(c->gguf, c->in, plan, out_path, c->err) && gguf_begin(c->gguf, c->err) &&
+        convert_all(c, plan))
+        return gguf_writer_commit(c->gguf, c->err);
+    gguf_writer_cancel(c->gguf);
+    return false;
+}
+
+static bool write_weights(Converter *c, const ConvertPlan *plan, const char *dir)
+{
+    char *path = file_join(dir, "model.safetensors");
+    size_t bytes = (size_t)plan->n * sizeof(TensorInfo);
+    TensorInfo *infos = mem_try_alloc(bytes, "the list of tensors", c->err);
+    for (int i = 0; infos && i < plan->n; i++)
+        infos[i] = plan->tensors[i].info;
+    if (infos)
+        c->safetensors =
+            safetensors_writer_open(path, infos, plan->n, "{\"format\":\"pt\"}", c->err);
+    mem_free(infos);
+    mem_free(path);
+    if (!c->safetensors)
+        return false;
+    if (convert_all(c, plan))
+        return safetensors_writer_commit(c->safetensors, c->err);
+    safetensors_writer_cancel(c->safetensors);
+    return false;
+}
+
+/* Removes a folder of plain files that this conversion made. */
+static void remove_folder(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+    while (d && (entry = readdir(d))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        char *path = file_join(dir, entry->d_name);
+        unlink(path);
+        mem_free(path);
+    }
+    if (d)
+        closedir(d);
+    rmdir(dir);
+}
+
+static bool write_folder(Converter *c, const ConvertPlan *plan, const char *out_path)
+{
+    Buf dir = {0};
+    buf_puts(&dir, out_path);
+    while (dir.bytes > 1 && dir.data[dir.bytes - 1] == '/')
+        dir.data[--dir.bytes] = '\0';
+    char *target = mem_strdup(dir.data);
+    buf_printf(&dir, ".%d.part", (int)getpid());
+    DType type = plan->tensors[0].info.type;
+    bool ok = file_make_dir(dir.data, c->err) && write_weights(c, plan, dir.data) &&
+              convert_write_texts(c->in, dir.data, type, c->err);
+    if (ok && rename(dir.data, target) != 0)
+        ok = error_set_errno(c->err, "%s", target);
+    if (!ok)
+        remove_folder(dir.data);
+    mem_free(target);
+    buf_free(&dir);
+    return ok;
+}
+
+bool package_convert(const Package *in, const char *out_path, const ConvertOptions *options,
+                     Error *err)
+{
+    ConvertPlan plan = {0};
+    Converter c = {.in = in, .options = options, .err = err};
+    c.wave.measure = options->measure_error;
+    size_t out_bytes = (size_t)WAVE_TASKS * TASK_ELEMENTS * ELEMENT_BYTES_MAX;
+    bool ok = convert_plan(&plan, in, options, err);
+    c.bytes_in = plan.bytes_in;
+    ok = ok && (c.pool = pool_open(options->n_threads, err)) != NULL;
+    if (ok) {
+        size_t scratch = (size_t)pool_n_threads(c.pool) * 2 * TASK_ELEMENTS * sizeof(float);
+        c.wave.scratch = mem_try_alloc(scratch, "conversion", err);
+        c.wave.out = mem_try_alloc(out_bytes, "conversion", err);
+        ok = c.wave.scratch && c.wave.out;
+    }
+    if (ok)
+        ok = options->as_safetensors ? write_folder(&c, &plan, out_path)
+                                     : write_gguf(&c, &plan, out_path);
+    mem_free(c.wave.scratch);
+    mem_free(c.wave.out);
+    if (c.pool)
+        pool_close(c.pool);
+    convert_plan_free(&plan);
+    return ok;
+}
