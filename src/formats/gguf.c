@@ -388,16 +388,14 @@ static bool read_header(Reader *r, uint64_t *n_tensors, uint64_t *n_pairs)
     return read_uint(r, 8, n_tensors, "the header") && read_uint(r, 8, n_pairs, "the header");
 }
 
-/* One file of a possibly split model. */
-static Gguf *read_part(TensorTable *table, const char *path, Error *err)
+static Gguf *read_bytes(TensorTable *table, Str bytes, const char *path, Error *err)
 {
-    FileMap map;
-    if (!file_map(&map, path, err))
-        return NULL;
-    tensor_table_own(table, map);
     Gguf *gguf = mem_alloc(sizeof *gguf);
-    Reader r = {
-        .path = path, .data = map.data, .bytes = map.bytes, .arena = &gguf->arena, .err = err};
+    Reader r = {.path = path,
+                .data = (const uint8_t *)bytes.data,
+                .bytes = bytes.bytes,
+                .arena = &gguf->arena,
+                .err = err};
     uint64_t n_tensors = 0, n_pairs = 0;
     size_t alignment;
     Info *infos;
@@ -407,6 +405,16 @@ static Gguf *read_part(TensorTable *table, const char *path, Error *err)
         return gguf;
     gguf_close(gguf);
     return NULL;
+}
+
+/* One file of a possibly split model. */
+static Gguf *read_part(TensorTable *table, const char *path, Error *err)
+{
+    FileMap map;
+    if (!file_map(&map, path, err))
+        return NULL;
+    tensor_table_own(table, map);
+    return read_bytes(table, (Str){(const char *)map.data, map.bytes}, path, err);
 }
 
 /* "x-00001-of-00004.gguf" for part 1 of 4 is the only spelling; gives the length of "x". */
@@ -477,6 +485,11 @@ Gguf *gguf_read(TensorTable *table, const char *path, Error *err)
         return NULL;
     }
     return gguf;
+}
+
+Gguf *gguf_read_memory(TensorTable *table, Str bytes, const char *name, Error *err)
+{
+    return read_bytes(table, bytes, name, err);
 }
 
 void gguf_close(Gguf *gguf)

@@ -43,6 +43,9 @@ typedef struct Gguf Gguf;
  * the mappings. The Gguf holds the key-values of the first part; it borrows from the table's
  * mappings and must be closed before the table is freed. */
 Gguf *gguf_read(TensorTable *table, const char *path, Error *err) MUST_USE;
+/* The same for a file that lies in memory (which stays the caller's, until the table is freed); no
+ * siblings. `name` is for messages. */
+Gguf *gguf_read_memory(TensorTable *table, Str bytes, const char *name, Error *err) MUST_USE;
 void gguf_close(Gguf *gguf);
 int gguf_count(const Gguf *gguf);
 const GgufValue *gguf_at(const Gguf *gguf, int i);

@@ -10,18 +10,34 @@
 #include <stdio.h>
 #include <string.h>
 
+static Package *package_new(const char *path)
+{
+    Package *p = mem_alloc(sizeof *p);
+    p->path = mem_strdup(path);
+    p->tensors = tensor_table_new();
+    p->text.bos_id = p->text.eos_id = p->text.pad_id = -1;
+    return p;
+}
+
 Package *package_open(const char *path, bool need_weights, Error *err)
 {
     if (!file_exists(path)) {
         error_set(err, ERROR_IO, "%s: no such file or folder", path);
         return NULL;
     }
-    Package *p = mem_alloc(sizeof *p);
-    p->path = mem_strdup(path);
-    p->tensors = tensor_table_new();
-    p->text.bos_id = p->text.eos_id = p->text.pad_id = -1;
+    Package *p = package_new(path);
     if (file_is_dir(path) ? package_read_folder(p, need_weights, err)
                           : package_read_gguf(p, need_weights, err))
+        return p;
+    package_close(p);
+    return NULL;
+}
+
+Package *package_open_memory(Str bytes, const char *name, Error *err)
+{
+    Package *p = package_new(name);
+    p->memory = bytes;
+    if (package_read_gguf(p, true, err))
         return p;
     package_close(p);
     return NULL;

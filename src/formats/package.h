@@ -16,6 +16,8 @@ typedef struct Package Package;
 /* path: a .gguf file, or a folder with config.json. `need_weights` false: tokenizer and templates
  * are enough (a folder with only these opens). */
 Package *package_open(const char *path, bool need_weights, Error *err) MUST_USE;
+/* A GGUF file that lies in memory, which stays the caller's until close. `name` is its path. */
+Package *package_open_memory(Str bytes, const char *name, Error *err) MUST_USE;
 void package_close(Package *package); /* NULL is fine */
 
 const char *package_path(const Package *package);

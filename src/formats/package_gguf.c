@@ -300,7 +300,8 @@ static bool is_word(Str s, size_t bytes_max)
 
 bool package_read_gguf(Package *p, bool need_weights, Error *err)
 {
-    p->gguf = gguf_read(p->tensors, p->path, err);
+    p->gguf = p->memory.data ? gguf_read_memory(p->tensors, p->memory, p->path, err)
+                             : gguf_read(p->tensors, p->path, err);
     if (!p->gguf)
         return false;
     Str arch;

@@ -8,6 +8,7 @@ enum { PACKAGE_TEXT_FILES = 6 };
 
 struct Package {
     char *path;
+    Str memory; /* borrowed; NULL data: read from `path` */
     TensorTable *tensors;
     Gguf *gguf;         /* NULL: a folder */
     json_t *config;     /* may be NULL if weights are not needed */
