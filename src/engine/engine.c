@@ -12,8 +12,6 @@
 #include <string.h>
 
 enum {
-    DEFAULT_MAX_SEQUENCES = 64,
-    DEFAULT_BATCH_TOKENS = 512,
     N_PAGES_MAX = 1 << 26,
 };
 
@@ -92,16 +90,22 @@ static bool make_pages(Engine *e, const EngineOptions *options, Error *err)
     return kv_open(&e->kv, e->model->backend, c, options->kv_type, (int)n_pages, err);
 }
 
+size_t engine_step_bytes(const Config *c, int max_batch_tokens, int max_sequences, int context)
+{
+    const int t = max_batch_tokens, s = max_sequences;
+    const int table = s * ((context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS);
+    return forward_step_bytes(c, t) + step_mat_bytes(t, c->d_model) +
+           step_mat_bytes(s, c->d_model) + step_mat_bytes(s, c->n_vocab) +
+           4 * step_mat_bytes(1, t) + step_mat_bytes(1, table) +
+           step_mat_bytes(s, (int)(sizeof(SeqSpan) / sizeof(float)) + MEM_ALIGN);
+}
+
 static bool make_buffers(Engine *e, Error *err)
 {
     const Config *c = &e->model->config;
     Backend *b = e->model->backend;
     const int t = e->max_batch_tokens, s = e->max_sequences;
-    const int table = s * ((e->rules.context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS);
-    size_t bytes = forward_step_bytes(c, t) + step_mat_bytes(t, c->d_model) +
-                   step_mat_bytes(s, c->d_model) + step_mat_bytes(s, c->n_vocab) +
-                   4 * step_mat_bytes(1, t) + step_mat_bytes(1, table) +
-                   step_mat_bytes(s, (int)(sizeof(SeqSpan) / sizeof(float)) + MEM_ALIGN);
+    size_t bytes = engine_step_bytes(c, t, s, e->rules.context);
     int widest = c->d_model > c->d_ff ? c->d_model : c->d_ff;
     widest = c->n_heads * c->head_dim > widest ? c->n_heads * c->head_dim : widest;
     widest = c->d_expert > widest ? c->d_expert : widest;
@@ -125,9 +129,9 @@ Engine *engine_open(Model *model, const Tokenizer *tokenizer, const EngineOption
 {
     Engine *e = mem_alloc(sizeof *e);
     e->model = model;
-    e->max_sequences = options->max_sequences ? options->max_sequences : DEFAULT_MAX_SEQUENCES;
+    e->max_sequences = options->max_sequences ? options->max_sequences : ENGINE_SEQUENCES;
     e->max_batch_tokens =
-        options->max_batch_tokens ? options->max_batch_tokens : DEFAULT_BATCH_TOKENS;
+        options->max_batch_tokens ? options->max_batch_tokens : ENGINE_BATCH_TOKENS;
     if (e->max_batch_tokens < e->max_sequences)
         e->max_batch_tokens =
             e->max_sequences; /* every running stream gets its token in each step */
@@ -161,6 +165,11 @@ void engine_close(Engine *e)
 }
 
 int engine_context(const Engine *e) { return e->rules.context; }
+
+bool engine_check(const Engine *e, const Request *request, Error *err)
+{
+    return sequence_check(&e->rules, request, err);
+}
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 

@@ -15,14 +15,20 @@
 #include "text/reply.h"
 #include "text/tokenizer.h"
 
-enum { ENGINE_TOP_MAX = SAMPLE_TOP_MAX, ENGINE_BIAS_MAX = 4096, ENGINE_STOPS_MAX = 16 };
+enum {
+    ENGINE_TOP_MAX = SAMPLE_TOP_MAX,
+    ENGINE_BIAS_MAX = 4096,
+    ENGINE_STOPS_MAX = 16,
+    ENGINE_SEQUENCES = 64,     /* unless the options say otherwise */
+    ENGINE_BATCH_TOKENS = 512, /* likewise */
+};
 
 typedef struct EngineOptions {
     DType kv_type;
     int context;            /* 0: the model's maximum */
     size_t kv_bytes;        /* 0: half of the memory that is free now */
-    int max_sequences;      /* running at once; 0: 64 */
-    int max_batch_tokens;   /* of one step; 0: 512 */
+    int max_sequences;      /* running at once; 0: ENGINE_SEQUENCES */
+    int max_batch_tokens;   /* of one step; 0: ENGINE_BATCH_TOKENS */
     const int32_t *eos_ids; /* in addition to the configuration's; borrowed during open */
     int n_eos;
 } EngineOptions;
@@ -114,8 +120,14 @@ void engine_close(Engine *engine); /* NULL is fine */
 /* Positions a sequence can have: the context, or what the pages hold. */
 int engine_context(const Engine *engine);
 
-/* Queues a request; returns its id (> 0), or 0: a prompt that does not fit is an error with both
- * numbers, as are ids out of range. */
+/* Device memory that the activations of a step take: for plans. */
+size_t engine_step_bytes(const Config *c, int max_batch_tokens, int max_sequences, int context);
+
+/* Whether a request is in order: a prompt that does not fit is an error with both numbers, as are
+ * ids out of range. The one function that any thread may call at any time. */
+bool engine_check(const Engine *engine, const Request *request, Error *err) MUST_USE;
+
+/* Queues a request; returns its id (> 0), or 0 when it is not in order (engine_check). */
 int64_t engine_add(Engine *engine, const Request *request, Error *err) MUST_USE;
 
 /* One step for everything that is queued. False when there was nothing to do. */

@@ -127,7 +127,7 @@ bool sequence_next_event(Sequence *s, Event *event)
 
 /* ---- Making ---------------------------------------------------------------------------------- */
 
-static bool check_request(const SequenceRules *rules, const Request *r, Error *err)
+bool sequence_check(const SequenceRules *rules, const Request *r, Error *err)
 {
     const Sampling *p = &r->sampling;
     if (r->n_prompt < 1)
@@ -453,7 +453,7 @@ void sequence_accept(Sequence *s, const Sampled *sampled)
 
 Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *request, Error *err)
 {
-    if (!check_request(rules, request, err))
+    if (!sequence_check(rules, request, err))
         return NULL;
     Sequence *s = mem_alloc(sizeof *s);
     s->id = id;

@@ -52,6 +52,8 @@ typedef struct Sequence {
     Arena arena;                 /* lifetime: request */
 } Sequence;
 
+/* Whether a request is in order. Reads nothing that changes. */
+bool sequence_check(const SequenceRules *rules, const Request *request, Error *err) MUST_USE;
 /* Checks the request and copies it. */
 Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *request,
                        Error *err) MUST_USE;
