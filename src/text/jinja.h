@@ -1,11 +1,14 @@
 /* A small Jinja: what chat templates use, run as shipped.
  *
- * Statements if/elif/else, for (with loop.*, else, inline if, unpacking, recursive excluded), set
- * (also namespace attributes and block set), macro and call of it, raw, comments, generation
- * blocks (ignored), whitespace control; trim_blocks and lstrip_blocks on, as Transformers sets them.
- * Expressions: literals, lists, dicts, tuples, slices, attribute and item access, calls with
- * keywords, arithmetic, ~, comparisons, in, is TEST, and/or/not, inline if, filters. Unknown
- * constructs are errors that give line and name. Source: Jinja 3.1 template designer documentation.
+ * Statements: if/elif/else, for (loop.*, else, inline if, unpacking, break, continue; not
+ * recursive), set (also namespace attributes, tuples, blocks with filters), macro, call, filter,
+ * with, raw, comments, generation blocks (their marks are ignored), white space control;
+ * trim_blocks and lstrip_blocks are on, as Transformers sets them.
+ * Expressions: all of Jinja's. Filters, tests, methods and functions: the usual ones; the rest are
+ * errors, when they are reached, that name them. Every error gives the line.
+ * Source of the semantics: Jinja 3.1, Template Designer Documentation; tests/cases/jinja.jsonl.
+ * Known differences: integers have 64 bits; lazy iterators (map, select, range) are lists; no
+ * groupby, batch, wordwrap and other filters for web pages.
  *
  * Every string remembers which of its bytes came from the caller's data (through concatenation,
  * slices, strip, replace, tojson ...): see JinjaOutput.untrusted. */
@@ -20,7 +23,9 @@
 typedef struct JinjaTemplate JinjaTemplate;
 
 JinjaTemplate *jinja_parse(Str source, Error *err) MUST_USE;
-void jinja_free(JinjaTemplate *t);
+void jinja_free(JinjaTemplate *t); /* NULL is fine */
+/* True when the template reads a variable of this name anywhere. */
+bool jinja_mentions(const JinjaTemplate *t, const char *name);
 
 typedef struct JinjaOutput {
     Buf text;
@@ -29,11 +34,22 @@ typedef struct JinjaOutput {
 } JinjaOutput;
 void jinja_output_free(JinjaOutput *out);
 
-/* Renders with the members of the JSON object `variables` as globals. A string anywhere inside is
- * untrusted unless `is_trusted(path context)` says otherwise: see chat.h, which marks assistant
- * history. JSON null is None; an absent member is undefined. raise_exception(text) in the template
- * becomes an Error with that text. Bounded: steps, output and depth have limits. */
-typedef bool JinjaTrust(void *context, const json_t *string_value);
+/* Where a JSON value stands in `variables`: its parent, and its key or index there. The outermost
+ * place (parent NULL) is that of a variable. */
+typedef struct JinjaPlace JinjaPlace;
+struct JinjaPlace {
+    const JinjaPlace *parent;
+    const char *key; /* NULL: an element of an array */
+    size_t index;
+    const json_t *value;
+};
+
+/* Renders with the members of the JSON object `variables` as globals. A string is untrusted unless
+ * `is_trusted` (NULL: nothing is) says otherwise of its place; for the keys of an object, of the
+ * object's place. JSON null is None; an absent member is undefined. raise_exception(text) in the
+ * template becomes an Error with that text. Bounded: steps, memory and depth have limits
+ * (ERROR_LIMIT). `out` may be used again and again; on failure it holds nothing. */
+typedef bool JinjaTrust(void *context, const JinjaPlace *place);
 bool jinja_render(const JinjaTemplate *t, json_t *variables, JinjaTrust *is_trusted,
                   void *trust_context, JinjaOutput *out, Error *err) MUST_USE;
 
