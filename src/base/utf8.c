@@ -1,6 +1,8 @@
 /* See utf8.h. The table-free decoder follows Unicode 15, table 3-7. */
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* How many bytes the sequence starting with `lead` has, and the range of its second byte. */
 static size_t sequence_shape(unsigned char lead, unsigned char *low, unsigned char *high)
 {
@@ -95,11 +97,25 @@ bool utf8_is_cut(Str s, size_t *tail_bytes)
     return false;
 }
 
+/* The end of the run of ASCII bytes that begins at i; 8 at a time. */
+static size_t ascii_end(Str s, size_t i)
+{
+    uint64_t word;
+    for (; i + sizeof word <= s.bytes; i += sizeof word) {
+        memcpy(&word, s.data + i, sizeof word);
+        if (word & 0x8080808080808080u)
+            break;
+    }
+    while (i < s.bytes && (unsigned char)s.data[i] < 0x80)
+        i++;
+    return i;
+}
+
 size_t utf8_valid_prefix(Str s)
 {
     size_t i = 0;
     uint32_t cp;
-    while (i < s.bytes) {
+    while ((i = ascii_end(s, i)) < s.bytes) {
         size_t n = utf8_decode(str_slice(s, i, s.bytes), &cp);
         if (n == 0)
             break;
