@@ -38,7 +38,11 @@ bool tokenizer_is_special(const Tokenizer *t, int32_t id);
 int32_t tokenizer_bos_id(const Tokenizer *t); /* -1: none */
 int32_t tokenizer_eos_id(const Tokenizer *t);
 int32_t tokenizer_pad_id(const Tokenizer *t);
+/* The reference puts the bos token before a text (never done by tokenizer_encode, as templates
+ * print it themselves). */
 bool tokenizer_adds_bos(const Tokenizer *t);
+/* The token that the reference puts behind a text (embedding models), or -1. */
+int32_t tokenizer_suffix_id(const Tokenizer *t);
 /* The bytes of one token; empty for an id without text. Borrowed. */
 Str tokenizer_bytes(const Tokenizer *t, int32_t id);
 
@@ -66,8 +70,8 @@ bool tokenizer_encode_plain(const Tokenizer *t, Str text, Ids *ids, Error *err) 
 
 /* Appends the exact bytes (which need not be UTF-8). skip_special drops special tokens. An id
  * without text is an error. */
-bool tokenizer_decode(const Tokenizer *t, const int32_t *ids, int n_ids, bool skip_special, Buf *out,
-                      Error *err) MUST_USE;
+bool tokenizer_decode(const Tokenizer *t, const int32_t *ids, int n_ids, bool skip_special,
+                      Buf *out, Error *err) MUST_USE;
 
 /* Streaming decode: feed ids, take text that is always whole characters; ill-formed bytes become
  * U+FFFD only once it is certain that nothing can complete them. */
