@@ -61,9 +61,10 @@ typedef struct Small {
     bool is_merges_first;
 } Small;
 
+#define SP "\xC4\xA0" /* a space in the byte alphabet */
 static const char *const small_merges[][2] = {
-    {"a", "b"},   {"ab", "c"},   {"b", "c"},     {"Ġ", "a"}, {"Ġ", "ab"}, {"h", "e"},   {"l", "l"},
-    {"he", "ll"}, {"hell", "o"}, {"Ġ", "hello"}, {"Ã", "©"}, {"a", "a"},  {"aa", "aa"}, {"Ġ", "Ġ"},
+    {"a", "b"},   {"ab", "c"},   {"b", "c"},    {SP, "a"},  {SP, "ab"}, {"h", "e"},   {"l", "l"},
+    {"he", "ll"}, {"hell", "o"}, {SP, "hello"}, {"Ã", "©"}, {"a", "a"}, {"aa", "aa"}, {SP, SP},
 };
 enum {
     N_SMALL_MERGES = sizeof small_merges / sizeof *small_merges,
