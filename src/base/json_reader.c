@@ -329,10 +329,9 @@ bool json_reader_expect(JsonReader *r, JsonEvent event, Error *err)
                      json_event_name(event), json_event_name(got));
 }
 
-bool json_reader_int(JsonReader *r, int64_t min, int64_t max, int64_t *value, Error *err)
+bool json_reader_number_as_int(const JsonReader *r, int64_t min, int64_t max, int64_t *value,
+                               Error *err)
 {
-    if (!json_reader_expect(r, JSON_EVENT_NUMBER, err))
-        return false;
     Str s = r->string;
     bool is_negative = s.data[0] == '-';
     int64_t v = 0;
@@ -350,6 +349,12 @@ bool json_reader_int(JsonReader *r, int64_t min, int64_t max, int64_t *value, Er
                          s.bytes > 40 ? 40 : (int)s.bytes, s.data, (long long)min, (long long)max);
     *value = v;
     return true;
+}
+
+bool json_reader_int(JsonReader *r, int64_t min, int64_t max, int64_t *value, Error *err)
+{
+    return json_reader_expect(r, JSON_EVENT_NUMBER, err) &&
+           json_reader_number_as_int(r, min, max, value, err);
 }
 
 const char *json_event_name(JsonEvent event)

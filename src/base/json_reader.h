@@ -51,6 +51,9 @@ bool json_reader_skip_value(JsonReader *r, Error *err) MUST_USE;
 bool json_reader_expect(JsonReader *r, JsonEvent event, Error *err) MUST_USE;
 /* The next value must be a whole number (no fraction, no exponent) from min to max. */
 bool json_reader_int(JsonReader *r, int64_t min, int64_t max, int64_t *value, Error *err) MUST_USE;
+/* The same for the number that was just read. */
+bool json_reader_number_as_int(const JsonReader *r, int64_t min, int64_t max, int64_t *value,
+                               Error *err) MUST_USE;
 /* "an object", "a string", ...: for messages. */
 const char *json_event_name(JsonEvent event);
 
