@@ -58,7 +58,7 @@ TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench
 .SECONDARY:
 all: $(B)/wen
 
-$(B)/wen: $(B)/src/cli/main.o $(B)/libwen-internal.a
+$(B)/wen: $(B)/src/cli/main.o $(B)/builtin.o $(B)/libwen-internal.a
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -71,6 +71,17 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	@$(CC) $(CFLAGS) $(call isa_of,$*) -c -o $@ $<
+
+# The built-in model: bytes of the program (wen_builtin_begin ..), made with random weights for now.
+$(B)/builtin.gguf: $(B)/tools/make_model
+	@echo "  MODEL $@"
+	@$< tiny $@ --type Q8_0 --seed 1 >/dev/null
+
+$(B)/builtin.o: src/api/builtin.S $(B)/builtin.gguf
+	@echo "  AS $<"
+	@$(CC) -DBUILTIN_MODEL='"$(B)/builtin.gguf"' -c -o $@ $<
+
+$(B)/tests/unit/test_api: $(B)/builtin.o
 
 # A test program a module (cmocka, TAP); a fuzz target replays its corpus when it is not libFuzzer's.
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libwen-internal.a
