@@ -484,6 +484,8 @@ static void read_settings(void)
     m.n_heads = (long)setting("attention.head_count", REQUIRED);
     m.n_kv_heads = (long)setting("attention.head_count_kv", REQUIRED);
     m.head_dim = (long)setting("attention.key_length", (double)(m.d_model / m.n_heads));
+    if (m.head_dim % ROWS != 0)
+        die("heads of %ld are not handled here", m.head_dim);
     m.n_experts = (long)setting("expert_count", 0);
     m.n_used = (long)setting("expert_used_count", 0);
     m.eps = setting("attention.layer_norm_rms_epsilon", REQUIRED);
@@ -547,38 +549,61 @@ static double *project(long l, char which, const double *h, long n, long n_heads
     return y;
 }
 
+/* Of n numbers `step` apart, in place. */
+static void softmax(double *p, long n, long step)
+{
+    double largest = -HUGE_VAL, sum = 0;
+    for (long s = 0; s < n; s++)
+        largest = fmax(largest, p[s * step]);
+    for (long s = 0; s < n; s++)
+        sum += p[s * step] = exp(p[s * step] - largest);
+    for (long s = 0; s < n; s++)
+        p[s * step] /= sum;
+}
+
 typedef struct Attention {
     long n;
     const double *q, *k, *v; /* [n, heads, head_dim] */
     double *out;
 } Attention;
 
-/* One head: softmax over the keys at or before each position. */
+/* One head, TOKENS queries at a time: p[s][j] is the score, then the share, of position s for the
+ * j-th of them; positions after the query's own have none. */
 static void attention_head(long h, void *context)
 {
     const Attention *a = context;
     const long d = m.head_dim, kv = h / (m.n_heads / m.n_kv_heads);
-    double *p = numbers(1, a->n);
-    for (long t = 0; t < a->n; t++) {
-        const double *q = a->q + (t * m.n_heads + h) * d;
-        double *out = a->out + (t * m.n_heads + h) * d, largest = -HUGE_VAL, sum = 0;
-        for (long s = 0; s <= t; s++) {
-            const double *k = a->k + (s * m.n_kv_heads + kv) * d;
-            double lanes[2] = {0};
-            for (long i = 0; i < d; i += 2)
-                lanes[0] += q[i] * k[i], lanes[1] += q[i + 1] * k[i + 1];
-            p[s] = (lanes[0] + lanes[1]) / sqrt((double)d);
-            largest = fmax(largest, p[s]);
+    const long n = (a->n + TOKENS - 1) / TOKENS * TOKENS;
+    double *k = numbers(n, d), *v = numbers(n, d); /* [n/4][d][4] and [d/4][n][4] */
+    double *q = numbers(d, TOKENS), *p = numbers(n, TOKENS);
+    Lanes sums[ROWS][TOKENS / 4];
+    for (long s = 0; s < a->n; s++)
+        for (long i = 0; i < d; i++) {
+            const long from = (s * m.n_kv_heads + kv) * d + i;
+            k[(s / ROWS * d + i) * ROWS + s % ROWS] = a->k[from];
+            v[(i / ROWS * n + s) * ROWS + i % ROWS] = a->v[from];
         }
-        for (long s = 0; s <= t; s++)
-            sum += p[s] = exp(p[s] - largest);
-        for (long s = 0; s <= t; s++) {
-            const double *v = a->v + (s * m.n_kv_heads + kv) * d;
+    for (long t = 0; t < a->n; t += TOKENS) {
+        const long some = a->n - t < TOKENS ? a->n - t : TOKENS, n_keys = t + TOKENS;
+        for (long j = 0; j < some; j++)
             for (long i = 0; i < d; i++)
-                out[i] += p[s] / sum * v[i];
+                q[i * TOKENS + j] = a->q[((t + j) * m.n_heads + h) * d + i] / sqrt((double)d);
+        for (long s = 0; s < n_keys; s += ROWS) {
+            any_tile(q, k + s * d, d, sums);
+            for (long i = 0; i < ROWS; i++)
+                for (long j = 0; j < TOKENS; j++)
+                    p[(s + i) * TOKENS + j] = s + i <= t + j ? sums[i][j / 4][j % 4] : -HUGE_VAL;
+        }
+        for (long j = 0; j < some; j++)
+            softmax(p + j, n_keys, TOKENS);
+        for (long i = 0; i < d; i++) {
+            if (i % ROWS == 0)
+                any_tile(p, v + i * n, n_keys, sums);
+            for (long j = 0; j < some; j++)
+                a->out[((t + j) * m.n_heads + h) * d + i] = sums[i % ROWS][j / 4][j % 4];
         }
     }
-    free(p);
+    free(p), free(q), free(v), free(k);
 }
 
 /* x += Wo Attention(RMSNorm(x)) */

@@ -295,13 +295,13 @@ json_t *shape_generation_config(const Shape *s, const SpecialIds *ids)
 /* The spreads. Wanted: logits with a standard deviation of about 2.5, attention that looks at some
  * ten to a hundred of a thousand keys, every block's output felt at the end.
  *  - A matrix behind a norm has sd 1/sqrt(columns): outputs near 1.
- *  - Scores have the sd g_q g_k of the q and k norms' weights, here 2.1 (for Qwen2, which has no
- *    such norms, the projections carry it): of n keys about n exp(-2.1^2) count.
+ *  - Scores have the sd g_q g_k of the q and k norms' weights, here 1.7 (for Qwen2, which has no
+ *    such norms, the projections carry it): of n keys about n exp(-1.7^2) count.
  *  - The 2 n_layers block outputs add up to STREAM, which hides the token's own embedding;
  * otherwise a tied head would answer with the last token again. */
 #define LOGIT_SD 2.5
 #define STREAM 2.5
-#define SCORE_GAIN 1.45
+#define SCORE_GAIN 1.3
 #define SWIGLU_RMS 0.65   /* of silu(1.2 z) u for standard normal z, u: about */
 #define ATTENTION_RMS 0.4 /* of a softmax average of standard normal values: about */
 #define MIXTURE_RMS 0.45  /* of a weighted sum of independent experts' outputs: about */
@@ -339,8 +339,9 @@ bool shape_tensor(const Shape *s, TensorPart part, int layer, TensorPlan *plan)
     case PART_ATTN_Q_BIAS:
         return PLAN(in_layer && is_qwen2, 1, 0, q, 0, 0.3);
     case PART_ATTN_K_BIAS:
-    case PART_ATTN_V_BIAS:
         return PLAN(in_layer && is_qwen2, 1, 0, kv, 0, 0.3);
+    case PART_ATTN_V_BIAS: /* the same for every position: a big one would drown the rest */
+        return PLAN(in_layer && is_qwen2, 1, 0, kv, 0, 0.1);
     case PART_FFN_NORM:
         return PLAN(in_layer, 1, 0, d, 1, 0.1);
     case PART_FFN_GATE:
@@ -350,7 +351,7 @@ bool shape_tensor(const Shape *s, TensorPart part, int layer, TensorPlan *plan)
     case PART_FFN_DOWN:
         return PLAN(in_layer && !is_mixture, 1, d, ff, 0, out / SWIGLU_RMS / sqrt(ff));
     case PART_ROUTER:
-        return PLAN(is_mixture, 1, s->num_experts, d, 0, 1.5 * in);
+        return PLAN(is_mixture, 1, s->num_experts, d, 0, 2.5 * in);
     default:
         break;
     }
