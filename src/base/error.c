@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+PRINTF_LIKE(3, 0)
 static void format_cut(char *out, size_t capacity, const char *format, va_list args)
 {
     int n = vsnprintf(out, capacity, format, args);
