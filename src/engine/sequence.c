@@ -473,8 +473,9 @@ Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *re
     s->ids.capacity = n_ids_max;
     if (!seen_open(s, n_ids_max, err))
         goto fail;
-    s->reply =
-        reply_new(rules->tokenizer, &(ReplyOptions){s->ids.data, s->ids.n, s->request.parse_tools});
+    ReplyOptions reply = {
+        .prompt = s->ids.data, .n_prompt = s->ids.n, .parse_tools = s->request.parse_tools};
+    s->reply = reply_new(rules->tokenizer, &reply);
     s->budget = effective_budget(s);
     if (s->budget == 0 && can_close_thought(s))
         close_thought(s);
