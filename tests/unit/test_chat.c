@@ -51,7 +51,41 @@ static json_t *parse(const char *text)
     return json;
 }
 
-static int render_vector(const ChatTemplate *t, const json_t *row)
+/* The ids of a rendered text, when the row has them and the vocabulary is here. */
+static bool has_ids(const Tokenizer *tokenizer, const json_t *row, Str text)
+{
+    const json_t *expected = json_object_get(row, "ids");
+    if (!tokenizer || !json_is_array(expected))
+        return true;
+    Error err = {0};
+    Ids ids = {0};
+    assert_ok(tokenizer_encode_all(tokenizer, text, &ids, &err));
+    bool same = (size_t)ids.n == json_array_size(expected);
+    for (int i = 0; i < ids.n && same; i++)
+        same = json_integer_value(json_array_get(expected, (size_t)i)) == ids.data[i];
+    ids_free(&ids);
+    return same;
+}
+
+static Tokenizer *open_tokenizer(void)
+{
+    Error err = {0};
+    Buf json = {0};
+    Tokenizer *t = NULL;
+    if (test_data("tokenizer/tokenizer.json")) {
+        assert_ok(file_read(&json, test_data("tokenizer/tokenizer.json"), 1 << 28, &err));
+        t = tokenizer_open(
+            &(TokenizerFiles){
+                .tokenizer_json = buf_str(&json), .bos_id = -1, .eos_id = -1, .pad_id = -1},
+            &err);
+        if (!t)
+            fail_msg("%s", err.message);
+    }
+    buf_free(&json);
+    return t;
+}
+
+static int render_vector(const ChatTemplate *t, const Tokenizer *tokenizer, const json_t *row)
 {
     json_t *tools = json_object_get(row, "tools"), *think = json_object_get(row, "enable_thinking");
     ChatRender request = {
@@ -67,7 +101,9 @@ static int render_vector(const ChatTemplate *t, const json_t *row)
     const json_t *text = json_object_get(row, "text");
     bool wants_error = json_object_get(row, "error") != NULL;
     Str expected = {json_string_value(text), json_string_length(text)};
-    int wrong = wants_error ? ok : !ok || !str_equal(buf_str(&out.text), expected);
+    int wrong = wants_error ? ok
+                            : !ok || !str_equal(buf_str(&out.text), expected) ||
+                                  !has_ids(tokenizer, row, expected);
     if (wrong)
         print_message("# %s %s: %s\n", json_string_value(json_object_get(row, "template")),
                       json_string_value(json_object_get(row, "case")),
@@ -84,6 +120,7 @@ static void renders_what_the_real_engine_renders(void **state)
     assert_non_null(rows);
     char open_name[128] = "";
     ChatTemplate *t = NULL;
+    Tokenizer *tokenizer = open_tokenizer();
     int wrong = 0;
     size_t i;
     json_array_foreach(rows, i, row)
@@ -96,20 +133,19 @@ static void renders_what_the_real_engine_renders(void **state)
             snprintf(open_name, sizeof open_name, "%s", name);
             snprintf(path, sizeof path, "chat_templates/%s", name);
             assert_ok(file_read(&source, test_data(path), 1 << 20, &err));
-            bool is_deepseek = strstr(name, "deepseek") != NULL;
+            Str bos = strstr(name, "deepseek") ? STR("<｜begin▁of▁sentence｜>") : STR("");
             chat_template_close(t);
-            t = chat_template_open(buf_str(&source),
-                                   is_deepseek ? STR("<｜begin▁of▁sentence｜>") : STR(""), STR(""),
-                                   &err);
+            t = chat_template_open(buf_str(&source), bos, STR(""), &err);
             if (!t)
                 fail_msg("%s: %s", name, err.message);
             buf_free(&source);
         }
-        wrong += render_vector(t, row);
+        wrong += render_vector(t, tokenizer, row);
     }
     assert_true(json_array_size(rows) >= 188);
     assert_int_equal(wrong, 0);
     chat_template_close(t);
+    tokenizer_close(tokenizer);
     json_decref(rows);
 }
 
@@ -185,7 +221,8 @@ static void messages_take_the_form_that_the_template_wants(void **state)
                    "[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"a\"},"
                    " {\"type\": \"text\", \"text\": \"b\"}, \"c\"]}, {\"role\": \"assistant\"}]",
                    NULL,
-                   "<|im_start|>‹user›\n‹a\nb\nc›<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n");
+                   "<|im_start|>‹user›\n‹a\nb\nc›<|im_end|>\n"
+                   "<|im_start|>assistant\n<|im_end|>\n");
     /* Argument strings of history stay as the model wrote them. */
     assert_renders(
         t,
