@@ -66,7 +66,7 @@ static bool gets_more_bits(int layer, int n_layers)
 static DType choose_type(const Planner *p, const TensorName *name, int64_t n_cols)
 {
     const struct Mix *mix = p->mix;
-    int layer = name->layer, n_layers = p->plan->n_layers;
+    int layer = name->layer, n_layers = p->plan->n_layers, n_experts = p->plan->n_experts;
     bool is_head = name->part == PART_OUTPUT || (name->part == PART_TOKEN_EMBD && p->is_tied);
     bool is_down = name->part == PART_FFN_DOWN || name->part == PART_DOWN_EXPERTS;
     DType type = mix->base;
@@ -78,6 +78,10 @@ static DType choose_type(const Planner *p, const TensorName *name, int64_t n_col
         return type;
     if (is_head) {
         type = type == DTYPE_Q8_0 ? type : DTYPE_Q6_K;
+    } else if (n_experts == 8 && (name->part == PART_ATTN_V || name->part == PART_ATTN_K)) {
+        type = DTYPE_Q8_0;
+    } else if (n_experts == 8 && name->part == PART_ATTN_OUTPUT && type == DTYPE_Q4_K) {
+        type = DTYPE_Q5_K;
     } else if (mix->kind == MIX_MEDIUM && (is_down || name->part == PART_ATTN_V)) {
         if (gets_more_bits(layer, n_layers))
             type = DTYPE_Q6_K;
