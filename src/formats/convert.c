@@ -7,6 +7,7 @@
 #include "base/bug.h"
 #include "base/pool.h"
 #include "formats/convert_parts.h"
+#include "formats/package_parts.h"
 #include "formats/safetensors.h"
 #include "tensor/quant.h"
 
@@ -126,7 +127,8 @@ static bool convert_one(Converter *c, const PlannedTensor *t, const Tensor *sour
         }
         size_t bytes = dtype_row_bytes(source->type, w->n);
         const uint8_t *data = source->data;
-        file_map_release(data + dtype_row_bytes(source->type, w->first), bytes);
+        if (!c->in->memory.data) /* else it is no mapping of a file */
+            file_map_release(data + dtype_row_bytes(source->type, w->first), bytes);
         c->bytes_done += bytes;
         if (!write_out(c, w->out, dtype_row_bytes(w->type, w->n)))
             return false;

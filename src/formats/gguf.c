@@ -369,7 +369,7 @@ static bool place_tensors(Reader *r, TensorTable *table, Info *infos, uint64_t n
         return false;
     for (uint64_t i = 0; i < n; i++)
         if (!tensor_table_add(table, &infos[i].tensor, r->err))
-            return false;
+            return error_add(r->err, "%s", r->path);
     return true;
 }
 

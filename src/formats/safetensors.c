@@ -1,10 +1,10 @@
-/* See safetensors.h. The header's grammar is fixed and small, so it is read by a scanner of its
- * own: one pass, no tree, every error with its byte in the file. Like the reference reader it wants
- * the data section covered exactly: no overlap, no hole, nothing behind it. */
+/* See safetensors.h. The header is read event by event, without a tree, every error with its byte in
+ * the file. Like the reference reader this one wants the data section covered exactly: no overlap,
+ * no hole, nothing behind it. */
 #include "formats/safetensors.h"
 
 #include "base/bug.h"
-#include "base/utf8.h"
+#include "base/json_reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,19 +16,19 @@ enum { LENGTH_BYTES = 8, DATA_ALIGN = 64, NAME_BYTES_MAX = 4096 };
 
 typedef struct Extent {
     uint64_t begin, end; /* relative to the data section */
-    uint64_t at;         /* where the header says so */
+    size_t at;           /* where the header says so */
 } Extent;
 
-typedef struct Scanner {
+typedef struct HeaderReader {
+    JsonReader json;
     const char *path;
     const uint8_t *file;
-    size_t at, end; /* the header's part of the file */
-    size_t data_at, file_bytes;
-    Buf name, word; /* the current tensor's name; the last string */
+    size_t data_at, data_bytes;
+    char *name; /* of the current tensor */
     Extent *extents;
     size_t n_extents, extents_capacity;
     Error *err;
-} Scanner;
+} HeaderReader;
 
 typedef struct Entry {
     char type_name[32];
@@ -39,214 +39,118 @@ typedef struct Entry {
     bool has_type, has_shape, has_extent;
 } Entry;
 
-static bool fail(Scanner *s, const char *what)
+static bool fail(HeaderReader *h, const char *what)
 {
-    return error_set(s->err, ERROR_FORMAT, "%s: byte %zu: %s", s->path, s->at, what);
+    return error_set(h->err, ERROR_FORMAT, "byte %zu: %s", h->json.event_at, what);
 }
 
-static void skip_space(Scanner *s)
+/* The next key of an object; *is_end when there is none. */
+static bool next_key(HeaderReader *h, bool *is_end)
 {
-    while (s->at < s->end && strchr(" \t\r\n", s->file[s->at]) && s->file[s->at])
-        s->at++;
+    JsonEvent event = json_reader_next(&h->json, h->err);
+    *is_end = event == JSON_EVENT_OBJECT_END;
+    return event == JSON_EVENT_KEY || event == JSON_EVENT_OBJECT_END;
 }
 
-/* Consumes c after white space if it is next. */
-static bool take(Scanner *s, char c)
+static bool read_whole(HeaderReader *h, uint64_t *value)
 {
-    skip_space(s);
-    if (s->at >= s->end || s->file[s->at] != (uint8_t)c)
-        return false;
-    s->at++;
-    return true;
-}
-
-static bool expect(Scanner *s, char c)
-{
-    if (take(s, c))
-        return true;
-    char what[] = "the header should have a 'x' here";
-    *strchr(what, 'x') = c;
-    return fail(s, what);
-}
-
-static bool scan_hex4(Scanner *s, uint32_t *value)
-{
-    *value = 0;
-    for (int i = 0; i < 4; i++, s->at++) {
-        const char *digits = "0123456789abcdef";
-        const char *hit = NULL;
-        if (s->at < s->end && s->file[s->at])
-            hit = strchr(digits, s->file[s->at] | (s->file[s->at] >= 'A' ? 0x20 : 0));
-        if (!hit)
-            return fail(s, "bad \\u escape");
-        *value = *value << 4 | (uint32_t)(hit - digits);
-    }
-    return true;
-}
-
-static bool scan_escape(Scanner *s, Buf *out)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    char c = s->at < s->end ? (char)s->file[s->at++] : '\0';
-    const char *hit = c ? strchr(from, c) : NULL;
-    if (hit) {
-        buf_putc(out, to[hit - from]);
-        return true;
-    }
-    uint32_t cp, low;
-    if (c != 'u')
-        return fail(s, "bad escape in a string");
-    if (!scan_hex4(s, &cp))
-        return false;
-    if (cp >= 0xD800 && cp < 0xDC00) {
-        if (s->at + 2 > s->end || s->file[s->at] != '\\' || s->file[s->at + 1] != 'u')
-            return fail(s, "half a surrogate pair");
-        s->at += 2;
-        if (!scan_hex4(s, &low))
-            return false;
-        if (low < 0xDC00 || low > 0xDFFF)
-            return fail(s, "half a surrogate pair");
-        cp = 0x10000 + ((cp - 0xD800) << 10) + (low - 0xDC00);
-    } else if (cp == 0 || (cp >= 0xDC00 && cp < 0xE000)) {
-        return fail(s, "a \\u escape that is no character");
-    }
-    char utf8[4];
-    buf_append(out, utf8, utf8_encode(cp, utf8));
-    return true;
-}
-
-static bool scan_string(Scanner *s, Buf *out)
-{
-    buf_clear(out);
-    if (!expect(s, '"'))
-        return false;
-    size_t begin = s->at;
-    while (s->at < s->end && s->file[s->at] != '"') {
-        uint8_t c = s->file[s->at++];
-        if (c < 0x20)
-            return fail(s, "control character in a string");
-        if (c != '\\')
-            buf_putc(out, (char)c);
-        else if (!scan_escape(s, out))
-            return false;
-    }
-    if (s->at >= s->end) {
-        s->at = begin;
-        return fail(s, "string without an end");
-    }
-    s->at++;
-    if (utf8_valid_prefix(buf_str(out)) != out->bytes) {
-        s->at = begin;
-        return fail(s, "string is not UTF-8");
-    }
-    return true;
-}
-
-static bool scan_u64(Scanner *s, uint64_t *value)
-{
-    skip_space(s);
-    size_t begin = s->at;
-    uint64_t v = 0;
-    while (s->at < s->end && s->file[s->at] >= '0' && s->file[s->at] <= '9') {
-        if (__builtin_mul_overflow(v, (uint64_t)10, &v) ||
-            __builtin_add_overflow(v, (uint64_t)(s->file[s->at] - '0'), &v)) {
-            s->at = begin;
-            return fail(s, "number too large");
-        }
-        s->at++;
-    }
-    *value = v;
-    return s->at > begin || fail(s, "the header should have a whole number here");
-}
-
-static bool scan_shape(Scanner *s, Entry *e)
-{
-    if (!expect(s, '['))
-        return false;
-    e->n_elements = 1;
-    if (take(s, ']'))
-        return true;
-    do {
-        uint64_t dim;
-        skip_space(s);
-        size_t begin = s->at;
-        if (!scan_u64(s, &dim))
-            return false;
-        if (dim > INT64_MAX || __builtin_mul_overflow(e->n_elements, dim, &e->n_elements) ||
-            e->n_elements > INT64_MAX || e->n_dims == INT32_MAX) {
-            s->at = begin;
-            return fail(s, "shape too large");
-        }
-        if (e->n_dims < TENSOR_DIMS_MAX)
-            e->dims[e->n_dims] = (int64_t)dim;
-        e->n_dims++;
-    } while (take(s, ','));
-    return expect(s, ']');
-}
-
-static bool scan_extent(Scanner *s, Entry *e)
-{
-    skip_space(s);
-    size_t begin = s->at;
-    if (!expect(s, '[') || !scan_u64(s, &e->extent.begin) || !expect(s, ',') ||
-        !scan_u64(s, &e->extent.end) || !expect(s, ']'))
-        return false;
-    e->extent.at = begin;
-    if (e->extent.begin > e->extent.end || e->extent.end > s->file_bytes - s->data_at)
-        return error_set(s->err, ERROR_FORMAT,
-                         "%s: byte %zu: tensor %.200s has data offsets [%" PRIu64 ", %" PRIu64
-                         "], but the file has %zu bytes of data",
-                         s->path, begin, s->name.data, e->extent.begin, e->extent.end,
-                         s->file_bytes - s->data_at);
-    return true;
-}
-
-static bool scan_field(Scanner *s, Entry *e)
-{
-    if (!scan_string(s, &s->word) || !expect(s, ':'))
-        return false;
-    bool *seen = NULL, ok = false;
-    if (str_equals(buf_str(&s->word), "dtype")) {
-        seen = &e->has_type;
-        ok = scan_string(s, &s->word);
-        size_t n = s->word.bytes < sizeof e->type_name ? s->word.bytes : sizeof e->type_name - 1;
-        if (ok)
-            memcpy(e->type_name, s->word.data, n);
-    } else if (str_equals(buf_str(&s->word), "shape")) {
-        seen = &e->has_shape;
-        ok = scan_shape(s, e);
-    } else if (str_equals(buf_str(&s->word), "data_offsets")) {
-        seen = &e->has_extent;
-        ok = scan_extent(s, e);
-    } else {
-        return fail(s, "a tensor has dtype, shape and data_offsets, nothing else");
-    }
-    if (ok && *seen)
-        return fail(s, "a field comes twice");
-    *seen = true;
+    int64_t number = 0;
+    bool ok = json_reader_int(&h->json, 0, INT64_MAX, &number, h->err);
+    *value = (uint64_t)number;
     return ok;
 }
 
-static bool remember_extent(Scanner *s, Extent extent)
+static bool read_shape(HeaderReader *h, Entry *e)
 {
-    if (s->n_extents == s->extents_capacity) {
-        size_t capacity = s->extents_capacity ? s->extents_capacity * 2 : 256;
-        Extent *grown = mem_try_grow(s->extents, s->n_extents * sizeof extent,
-                                     capacity * sizeof extent, "tensor offsets", s->err);
+    e->n_elements = 1;
+    if (!json_reader_expect(&h->json, JSON_EVENT_ARRAY, h->err))
+        return false;
+    for (;;) {
+        JsonEvent event = json_reader_next(&h->json, h->err);
+        if (event == JSON_EVENT_ERROR || event == JSON_EVENT_ARRAY_END)
+            return event == JSON_EVENT_ARRAY_END;
+        uint64_t dim = 0;
+        bool is_whole = event == JSON_EVENT_NUMBER && h->json.string.bytes < 20;
+        for (size_t i = 0; is_whole && i < h->json.string.bytes; i++) {
+            is_whole = h->json.string.data[i] >= '0' && h->json.string.data[i] <= '9';
+            dim = dim * 10 + (uint64_t)(h->json.string.data[i] - '0');
+        }
+        if (!is_whole)
+            return fail(h, "a dimension should be a whole number below 2^63");
+        if (__builtin_mul_overflow(e->n_elements, dim, &e->n_elements) ||
+            e->n_elements > INT64_MAX || e->n_dims == INT32_MAX)
+            return fail(h, "shape too large");
+        if (e->n_dims < TENSOR_DIMS_MAX)
+            e->dims[e->n_dims] = (int64_t)dim;
+        e->n_dims++;
+    }
+}
+
+static bool read_extent(HeaderReader *h, Entry *e)
+{
+    if (!json_reader_expect(&h->json, JSON_EVENT_ARRAY, h->err))
+        return false;
+    e->extent.at = h->json.event_at;
+    if (!read_whole(h, &e->extent.begin) || !read_whole(h, &e->extent.end) ||
+        !json_reader_expect(&h->json, JSON_EVENT_ARRAY_END, h->err))
+        return false;
+    if (e->extent.begin > e->extent.end || e->extent.end > h->data_bytes)
+        return error_set(h->err, ERROR_FORMAT,
+                         "byte %zu: tensor %.200s has data offsets [%" PRIu64 ", %" PRIu64
+                         "], but the file has %zu bytes of data",
+                         e->extent.at, h->name, e->extent.begin, e->extent.end, h->data_bytes);
+    return true;
+}
+
+static bool read_type(HeaderReader *h, Entry *e)
+{
+    if (!json_reader_expect(&h->json, JSON_EVENT_STRING, h->err))
+        return false;
+    Str name = h->json.string;
+    for (size_t i = 0; i < name.bytes; i++)
+        if (name.data[i] < 0x20 || name.data[i] > 0x7e)
+            return fail(h, "a dtype is a plain word");
+    memcpy(e->type_name, name.data,
+           name.bytes < sizeof e->type_name ? name.bytes : sizeof e->type_name - 1);
+    return true;
+}
+
+static bool read_field(HeaderReader *h, Entry *e)
+{
+    bool *seen = str_equals(h->json.string, "dtype")          ? &e->has_type
+                 : str_equals(h->json.string, "shape")        ? &e->has_shape
+                 : str_equals(h->json.string, "data_offsets") ? &e->has_extent
+                                                              : NULL;
+    if (!seen)
+        return fail(h, "a tensor has dtype, shape and data_offsets, nothing else");
+    if (*seen)
+        return fail(h, "a field comes twice");
+    *seen = true;
+    return seen == &e->has_type    ? read_type(h, e)
+           : seen == &e->has_shape ? read_shape(h, e)
+                                   : read_extent(h, e);
+}
+
+static bool remember_extent(HeaderReader *h, Extent extent)
+{
+    if (h->n_extents == h->extents_capacity) {
+        size_t capacity = h->extents_capacity ? h->extents_capacity * 2 : 256;
+        Extent *grown = mem_try_grow(h->extents, h->n_extents * sizeof extent,
+                                     capacity * sizeof extent, "tensor offsets", h->err);
         if (!grown)
             return false;
-        s->extents = grown;
-        s->extents_capacity = capacity;
+        h->extents = grown;
+        h->extents_capacity = capacity;
     }
-    s->extents[s->n_extents++] = extent;
+    h->extents[h->n_extents++] = extent;
     return true;
 }
 
 /* Tensors that cannot be read (type, more than four dimensions, no elements) are listed without
  * data; asking for one is the error. */
-static bool add_entry(Scanner *s, TensorTable *table, const Entry *e)
+static bool add_entry(HeaderReader *h, TensorTable *table, const Entry *e)
 {
-    NamedTensor t = {.name = s->name.data, .file = s->path, .type_name = e->type_name};
+    NamedTensor t = {.name = h->name, .file = h->path, .type_name = e->type_name};
     char description[128];
     DType type;
     bool is_known =
@@ -255,10 +159,10 @@ static bool add_entry(Scanner *s, TensorTable *table, const Entry *e)
         uint64_t bytes = 0, width = (uint64_t)dtype_info(type)->block_bytes;
         if (__builtin_mul_overflow(e->n_elements, width, &bytes) ||
             bytes != e->extent.end - e->extent.begin)
-            return error_set(s->err, ERROR_FORMAT,
-                             "%s: byte %" PRIu64 ": tensor %.200s of %" PRIu64
-                             " %s elements has %" PRIu64 " bytes",
-                             s->path, e->extent.at, s->name.data, e->n_elements, e->type_name,
+            return error_set(h->err, ERROR_FORMAT,
+                             "byte %zu: tensor %.200s of %" PRIu64 " %s elements has %" PRIu64
+                             " bytes",
+                             e->extent.at, h->name, e->n_elements, e->type_name,
                              e->extent.end - e->extent.begin);
     }
     if (is_known && e->n_dims <= TENSOR_DIMS_MAX && e->n_elements > 0) {
@@ -266,57 +170,58 @@ static bool add_entry(Scanner *s, TensorTable *table, const Entry *e)
         memcpy(t.tensor.dims, e->dims, sizeof e->dims);
         if (e->n_dims == 0)
             t.tensor.dims[0] = 1; /* a scalar */
-        t.tensor.data = s->file + s->data_at + e->extent.begin;
+        t.tensor.data = h->file + h->data_at + e->extent.begin;
         t.tensor.bytes = (size_t)(e->extent.end - e->extent.begin);
     } else if (is_known) {
         snprintf(description, sizeof description, "%s with %d dimensions and %" PRIu64 " elements",
                  e->type_name, e->n_dims, e->n_elements);
         t.type_name = description;
     }
-    return remember_extent(s, e->extent) && tensor_table_add(table, &t, s->err);
+    return remember_extent(h, e->extent) && tensor_table_add(table, &t, h->err);
 }
 
-static bool scan_metadata(Scanner *s)
+static bool read_metadata(HeaderReader *h)
 {
-    if (!expect(s, '{'))
+    bool is_end = false;
+    if (!json_reader_expect(&h->json, JSON_EVENT_OBJECT, h->err))
         return false;
-    if (take(s, '}'))
-        return true;
-    do {
-        if (!scan_string(s, &s->word) || !expect(s, ':') || !scan_string(s, &s->word))
+    for (;;) {
+        if (!next_key(h, &is_end) || is_end)
+            return is_end;
+        if (!json_reader_expect(&h->json, JSON_EVENT_STRING, h->err))
             return false;
-    } while (take(s, ','));
-    return expect(s, '}');
+    }
 }
 
-static bool scan_entry(Scanner *s, TensorTable *table, bool *has_metadata)
+static bool read_tensor(HeaderReader *h, TensorTable *table)
 {
-    skip_space(s);
-    size_t begin = s->at;
-    if (!scan_string(s, &s->name) || !expect(s, ':'))
-        return false;
-    if (str_equals(buf_str(&s->name), "__metadata__")) {
-        if (*has_metadata)
-            return fail(s, "__metadata__ comes twice");
-        *has_metadata = true;
-        return scan_metadata(s);
-    }
-    if (s->name.bytes == 0 || s->name.bytes > NAME_BYTES_MAX) {
-        s->at = begin;
-        return fail(s, "a tensor's name is empty or longer than 4096 bytes");
-    }
     Entry e = {0};
-    if (!expect(s, '{'))
+    bool is_end = false;
+    if (!json_reader_expect(&h->json, JSON_EVENT_OBJECT, h->err))
         return false;
-    do {
-        if (!scan_field(s, &e))
+    while (!is_end)
+        if (!next_key(h, &is_end) || (!is_end && !read_field(h, &e)))
             return false;
-    } while (take(s, ','));
-    if (!expect(s, '}'))
-        return false;
     if (!e.has_type || !e.has_shape || !e.has_extent)
-        return fail(s, "a tensor lacks dtype, shape or data_offsets");
-    return add_entry(s, table, &e);
+        return fail(h, "a tensor lacks dtype, shape or data_offsets");
+    return add_entry(h, table, &e);
+}
+
+static bool read_entry(HeaderReader *h, TensorTable *table, bool *has_metadata)
+{
+    Str name = h->json.string;
+    if (str_equals(name, "__metadata__")) {
+        if (*has_metadata)
+            return fail(h, "__metadata__ comes twice");
+        *has_metadata = true;
+        return read_metadata(h);
+    }
+    if (name.bytes == 0 || name.bytes > NAME_BYTES_MAX || memchr(name.data, 0, name.bytes))
+        return fail(h, "a tensor's name is empty, longer than 4096 bytes, or has a NUL in it");
+    h->name = mem_strndup(name.data, name.bytes);
+    bool ok = read_tensor(h, table);
+    mem_free(h->name);
+    return ok;
 }
 
 static int compare_extents(const void *a, const void *b)
@@ -327,45 +232,38 @@ static int compare_extents(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-static bool check_coverage(Scanner *s)
+static bool check_coverage(HeaderReader *h)
 {
     uint64_t covered = 0;
-    if (s->n_extents)
-        qsort(s->extents, s->n_extents, sizeof *s->extents, compare_extents);
-    for (size_t i = 0; i < s->n_extents; i++) {
-        const Extent *e = &s->extents[i];
+    if (h->n_extents)
+        qsort(h->extents, h->n_extents, sizeof *h->extents, compare_extents);
+    for (size_t i = 0; i < h->n_extents; i++) {
+        const Extent *e = &h->extents[i];
         if (e->begin != covered)
-            return error_set(s->err, ERROR_FORMAT,
-                             "%s: byte %" PRIu64 ": data offsets %s: [%" PRIu64 ", %" PRIu64
+            return error_set(h->err, ERROR_FORMAT,
+                             "byte %zu: data offsets %s: [%" PRIu64 ", %" PRIu64
                              "] after data up to %" PRIu64,
-                             s->path, e->at, e->begin < covered ? "overlap" : "leave a hole",
-                             e->begin, e->end, covered);
+                             e->at, e->begin < covered ? "overlap" : "leave a hole", e->begin,
+                             e->end, covered);
         covered = e->end;
     }
-    if (covered != s->file_bytes - s->data_at)
-        return error_set(s->err, ERROR_FORMAT,
-                         "%s: byte %" PRIu64 ": %" PRIu64 " bytes belong to no tensor", s->path,
-                         s->data_at + covered, s->file_bytes - s->data_at - covered);
+    if (covered != h->data_bytes)
+        return error_set(h->err, ERROR_FORMAT, "byte %" PRIu64 ": %" PRIu64
+                         " bytes belong to no tensor",
+                         h->data_at + covered, h->data_bytes - covered);
     return true;
 }
 
-static bool scan_header(Scanner *s, TensorTable *table)
+static bool read_header(HeaderReader *h, TensorTable *table)
 {
-    bool has_metadata = false;
-    if (!expect(s, '{'))
+    bool has_metadata = false, is_end = false;
+    if (!json_reader_expect(&h->json, JSON_EVENT_OBJECT, h->err))
         return false;
-    if (!take(s, '}')) {
-        do {
-            if (!scan_entry(s, table, &has_metadata))
-                return false;
-        } while (take(s, ','));
-        if (!expect(s, '}'))
+    while (!is_end)
+        if (!next_key(h, &is_end) || (!is_end && !read_entry(h, table, &has_metadata)))
             return false;
-    }
-    skip_space(s);
-    if (s->at != s->end)
-        return fail(s, "text after the header's end");
-    return check_coverage(s);
+    /* Spaces may pad the header. */
+    return json_reader_next(&h->json, h->err) == JSON_EVENT_END && check_coverage(h);
 }
 
 bool safetensors_read(TensorTable *table, const char *path, Error *err)
@@ -383,22 +281,18 @@ bool safetensors_read(TensorTable *table, const char *path, Error *err)
     if (header_bytes > HEADER_BYTES_MAX || header_bytes > map.bytes - LENGTH_BYTES)
         return error_set(err, ERROR_FORMAT,
                          "%s: byte 0: header of %" PRIu64
-                         " bytes in a file of %zu (not safetensors, "
-                         "or cut off)",
+                         " bytes in a file of %zu (not safetensors, or cut off)",
                          path, header_bytes, map.bytes);
-    size_t data_at = LENGTH_BYTES + (size_t)header_bytes;
-    Scanner s = {.path = path,
-                 .file = map.data,
-                 .at = LENGTH_BYTES,
-                 .end = data_at,
-                 .data_at = data_at,
-                 .file_bytes = map.bytes,
-                 .err = err};
-    bool ok = scan_header(&s, table);
-    buf_free(&s.name);
-    buf_free(&s.word);
-    mem_free(s.extents);
-    return ok;
+    HeaderReader h = {.path = path,
+                      .file = map.data,
+                      .data_at = LENGTH_BYTES + (size_t)header_bytes,
+                      .err = err};
+    h.data_bytes = map.bytes - h.data_at;
+    json_reader_open_at(&h.json, (Str){(const char *)map.data, h.data_at}, LENGTH_BYTES);
+    bool ok = read_header(&h, table);
+    json_reader_close(&h.json);
+    mem_free(h.extents);
+    return ok || error_add(err, "%s", path);
 }
 
 struct SafetensorsWriter {

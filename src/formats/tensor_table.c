@@ -105,8 +105,8 @@ bool tensor_table_add(TensorTable *table, const NamedTensor *tensor, Error *err)
 {
     const NamedTensor *twin = tensor_table_find(table, tensor->name);
     if (twin)
-        return error_set(err, ERROR_FORMAT, "%s: tensor %.200s is there already, in %s",
-                         tensor->file, tensor->name, twin->file);
+        return error_set(err, ERROR_FORMAT, "tensor %.200s is there already, in %s", tensor->name,
+                         twin->file);
     if (table->n == table->capacity && !grow(table, err))
         return false;
     NamedTensor copy = *tensor;
