@@ -243,21 +243,21 @@ bool package_convert(const Package *in, const char *out_path, const ConvertOptio
     ConvertPlan plan = {0};
     Converter c = {.in = in, .options = options, .err = err};
     c.wave.measure = options->measure_error;
-    size_t out_bytes = (size_t)WAVE_TASKS * TASK_ELEMENTS * ELEMENT_BYTES_MAX;
+    size_t out_bytes = (size_t)WAVE_TASKS * TASK_ELEMENTS * ELEMENT_BYTES_MAX, scratch_bytes = 0;
     bool ok = convert_plan(&plan, in, options, err);
     c.bytes_in = plan.bytes_in;
     ok = ok && (c.pool = pool_open(options->n_threads, err)) != NULL;
     if (ok) {
-        size_t scratch = (size_t)pool_n_threads(c.pool) * 2 * TASK_ELEMENTS * sizeof(float);
-        c.wave.scratch = mem_try_alloc(scratch, "conversion", err);
-        c.wave.out = mem_try_alloc(out_bytes, "conversion", err);
+        scratch_bytes = (size_t)pool_n_threads(c.pool) * 2 * TASK_ELEMENTS * sizeof(float);
+        c.wave.scratch = mem_map(scratch_bytes, "conversion", err);
+        c.wave.out = mem_map(out_bytes, "conversion", err);
         ok = c.wave.scratch && c.wave.out;
     }
     if (ok)
         ok = options->as_safetensors ? write_folder(&c, &plan, out_path)
                                      : write_gguf(&c, &plan, out_path);
-    mem_free(c.wave.scratch);
-    mem_free(c.wave.out);
+    mem_unmap(c.wave.scratch, scratch_bytes);
+    mem_unmap(c.wave.out, out_bytes);
     if (c.pool)
         pool_close(c.pool);
     convert_plan_free(&plan);
