@@ -20,8 +20,6 @@ unsigned acts_form(DType type)
 
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-static size_t quants_bytes(size_t rows, size_t cols) { return round_up(rows * cols, MEM_ALIGN); }
-
 static size_t blocks_bytes(size_t rows, size_t cols)
 {
     return round_up(rows * (cols / BLOCK_COLS) * sizeof(ActBlock), MEM_ALIGN);
@@ -30,7 +28,7 @@ static size_t blocks_bytes(size_t rows, size_t cols)
 size_t acts_bytes(int n_rows, int n_cols)
 {
     size_t rows = (size_t)n_rows, cols = (size_t)n_cols;
-    return quants_bytes(rows, cols) + blocks_bytes(rows, cols) +
+    return blocks_bytes(rows, cols) +
            round_up(rows * round_up(cols, 2) * sizeof(uint16_t), MEM_ALIGN);
 }
 
@@ -38,9 +36,8 @@ typedef struct MakeJob {
     const ActsKernels *kernels;
     Mat x;
     int rows_per_task;
-    int8_t *quants; /* NULL: not wanted */
-    ActBlock *blocks;
-    uint16_t *bf16; /* NULL: not wanted */
+    ActBlock *blocks; /* NULL: not wanted */
+    uint16_t *bf16;   /* NULL: not wanted */
     size_t bf16_stride;
 } MakeJob;
 
@@ -53,9 +50,8 @@ static void make_rows(void *context, int task, int worker)
     for (int row = from; row < to && row < job->x.rows; row++) {
         const float *x = job->x.data + (size_t)row * (size_t)job->x.stride;
         size_t r = (size_t)row;
-        if (job->quants)
-            job->kernels->quantize(x, job->x.cols, job->quants + r * cols,
-                                   job->blocks + r * (cols / BLOCK_COLS));
+        if (job->blocks)
+            job->kernels->quantize(x, job->x.cols, job->blocks + r * (cols / BLOCK_COLS));
         if (job->bf16) {
             uint16_t *out = job->bf16 + r * job->bf16_stride;
             job->kernels->round_bf16(x, job->x.cols, out);
@@ -72,8 +68,6 @@ Acts acts_make(const ActsKernels *kernels, Pool *pool, Mat x, unsigned forms, vo
     MakeJob job = {.kernels = kernels, .x = x, .bf16_stride = round_up(cols, 2)};
     if (forms & ACTS_INT8) {
         ASSERT(x.cols % BLOCK_COLS == 0);
-        job.quants = (int8_t *)at;
-        at += quants_bytes(rows, cols);
         job.blocks = (ActBlock *)at;
         at += blocks_bytes(rows, cols);
     }
@@ -89,7 +83,6 @@ Acts acts_make(const ActsKernels *kernels, Pool *pool, Mat x, unsigned forms, vo
                   .f32_stride = (size_t)x.stride,
                   .bf16 = job.bf16,
                   .bf16_stride = job.bf16_stride,
-                  .quants = job.quants,
                   .blocks = job.blocks};
 }
 
@@ -100,14 +93,12 @@ Acts acts_rows(Acts acts, int from, int n)
     acts.f32 += row * acts.f32_stride;
     if (acts.bf16)
         acts.bf16 += row * acts.bf16_stride;
-    if (acts.quants) {
-        acts.quants += row * cols;
+    if (acts.blocks)
         acts.blocks += row * (cols / BLOCK_COLS);
-    }
     return acts;
 }
 
-static ActBlock quantize_block(const float x[BLOCK_COLS], int8_t q[BLOCK_COLS])
+static void quantize_block(const float x[BLOCK_COLS], ActBlock *block)
 {
     uint32_t largest = 0; /* of the magnitudes' bits: orders numbers, and NaN above infinity */
     for (int i = 0; i < BLOCK_COLS; i++) {
@@ -115,30 +106,27 @@ static ActBlock quantize_block(const float x[BLOCK_COLS], int8_t q[BLOCK_COLS])
         largest = magnitude > largest ? magnitude : largest;
     }
     float amax = float_from_bits(largest);
-    bool is_finite = largest < 0x7f800000u;
-    ActBlock block = {.scale = is_finite ? amax / 127.0f : NAN};
-    if (!is_finite || amax < 0x1p-100f) {
-        memset(q, 0, BLOCK_COLS);
-        if (is_finite)
-            block.scale = 0;
-        return block;
-    }
+    memset(block, 0, sizeof *block);
+    if (largest >= 0x7f800000u)
+        block->scale = NAN;
+    if (!(amax >= ACTS_TINY && largest < 0x7f800000u))
+        return;
     float inverse = 127.0f / amax;
     int sums[2] = {0, 0};
     for (int i = 0; i < BLOCK_COLS; i++) {
-        q[i] = (int8_t)lrintf(x[i] * inverse);
-        sums[i / (BLOCK_COLS / 2)] += q[i];
+        block->quants[i] = (int8_t)lrintf(x[i] * inverse);
+        sums[i / (BLOCK_COLS / 2)] += block->quants[i];
     }
-    block.sum = (float)(sums[0] + sums[1]);
-    block.minus_sum = -(sums[0] + sums[1]);
-    block.minus_second = -sums[1];
-    return block;
+    block->scale = amax / 127.0f;
+    block->sum = (float)(sums[0] + sums[1]);
+    block->minus_sum = -(sums[0] + sums[1]);
+    block->minus_second = -sums[1];
 }
 
-void acts_quantize(const float *x, int n, int8_t *quants, ActBlock *blocks)
+void acts_quantize(const float *x, int n, ActBlock *blocks)
 {
     for (int i = 0; i < n; i += BLOCK_COLS)
-        *blocks++ = quantize_block(x + i, quants + i);
+        quantize_block(x + i, blocks++);
 }
 
 void acts_round_bf16(const float *x, int n, uint16_t *out)

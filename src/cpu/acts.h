@@ -11,13 +11,14 @@
 #include "base/pool.h"
 #include "tensor/tensor.h"
 
-/* What goes with 32 int8 activations. The sums correct for the offset of unsigned weights; they are
- * stored negative, as the kernels use them. */
+/* Thirty-two int8 activations. Their sums correct for the offset of unsigned weights and are stored
+ * negative, as the kernels use them. */
 typedef struct ActBlock {
     float scale;
-    float sum;            /* of the 32 quants */
-    int32_t minus_sum;    /* minus their sum */
+    float sum;            /* of the quants */
+    int32_t minus_sum;    /* minus that */
     int32_t minus_second; /* minus the sum of the last 16 */
+    int8_t quants[32];
 } ActBlock;
 
 typedef struct Acts {
@@ -26,16 +27,17 @@ typedef struct Acts {
     size_t f32_stride;
     const uint16_t *bf16;   /* [n_rows, bf16_stride]; NULL when not asked for */
     size_t bf16_stride;     /* n_cols rounded up to even */
-    const int8_t *quants;   /* [n_rows, n_cols]; NULL when not asked for */
-    const ActBlock *blocks; /* [n_rows, n_cols / 32] */
+    const ActBlock *blocks; /* [n_rows, n_cols / 32]; NULL when not asked for */
 } Acts;
 
 enum { ACTS_BF16 = 1, ACTS_INT8 = 2 }; /* forms to make, or'ed */
 
+#define ACTS_TINY 0x1p-100f
+
 typedef struct ActsKernels {
     /* n: multiple of 32. A block with an infinity or a NaN gets the scale NaN and zero quants;
-     * one whose max|x| is below 2^-100 counts as zeros. */
-    void (*quantize)(const float *x, int n, int8_t *quants, ActBlock *blocks);
+     * one whose max|x| is below ACTS_TINY counts as zeros. */
+    void (*quantize)(const float *x, int n, ActBlock *blocks);
     /* Rounds n numbers to nearest even. */
     void (*round_bf16)(const float *x, int n, uint16_t *out);
 } ActsKernels;
@@ -50,7 +52,7 @@ Acts acts_make(const ActsKernels *kernels, Pool *pool, Mat x, unsigned forms, vo
 /* Rows from .. from+n-1. */
 Acts acts_rows(Acts acts, int from, int n);
 
-void acts_quantize(const float *x, int n, int8_t *quants, ActBlock *blocks);
+void acts_quantize(const float *x, int n, ActBlock *blocks);
 void acts_round_bf16(const float *x, int n, uint16_t *out);
 
 #endif

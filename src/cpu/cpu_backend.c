@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "cpu/cpu_ops.h"
+#include "cpu/cpu_weight.h"
 
 #include <string.h>
 
@@ -40,9 +41,26 @@ static void cpu_fetch(Backend *b, void *host, const void *device, size_t bytes)
 
 static size_t size_max(size_t a, size_t b) { return a > b ? a : b; }
 
+/* Mapped, so that what no operation touches takes no memory. */
+static bool grow(void **memory, size_t *have, size_t bytes, const char *what, Error *err)
+{
+    if (bytes <= *have)
+        return true;
+    void *grown = mem_map(bytes, what, err);
+    if (!grown)
+        return false;
+    mem_unmap(*memory, *have);
+    *memory = grown;
+    *have = bytes;
+    return true;
+}
+
 static bool cpu_reserve(Backend *b, int n_rows, int n_cols, Error *err)
 {
     CpuBackend *cpu = cpu_of(b);
+    if (!grow(&cpu->acts, &cpu->acts_bytes, cpu_weight_reserve_bytes(b, n_rows, n_cols),
+              "activations of a product", err))
+        return false;
     size_t shared =
         size_max(cpu->scratch_shared_bytes, cpu_attention_shared_bytes(b->n_threads, n_rows));
     size_t worker = size_max(cpu->scratch_worker_bytes, cpu_sample_worker_bytes(n_cols));
@@ -51,13 +69,8 @@ static bool cpu_reserve(Backend *b, int n_rows, int n_cols, Error *err)
     size_t bytes = shared + worker * (size_t)b->n_threads;
     if (bytes <= cpu->scratch_bytes)
         return true;
-    /* Mapped, so that what no operation touches takes no memory. */
-    void *scratch = mem_map(bytes, "scratch memory of the operations", err);
-    if (!scratch)
+    if (!grow(&cpu->scratch, &cpu->scratch_bytes, bytes, "scratch memory of the operations", err))
         return false;
-    mem_unmap(cpu->scratch, cpu->scratch_bytes);
-    cpu->scratch = scratch;
-    cpu->scratch_bytes = bytes;
     cpu->scratch_shared_bytes = shared;
     cpu->scratch_worker_bytes = worker;
     return true;
@@ -69,6 +82,7 @@ static void cpu_close(Backend *b)
         return;
     CpuBackend *cpu = cpu_of(b);
     pool_close(cpu->pool);
+    mem_unmap(cpu->acts, cpu->acts_bytes);
     mem_unmap(cpu->scratch, cpu->scratch_bytes);
     mem_free(cpu);
 }
@@ -81,6 +95,14 @@ static const Backend table = {
     .upload = cpu_upload,
     .fetch = cpu_fetch,
     .reserve = cpu_reserve,
+    .weight_new = cpu_weight_new,
+    .weight_set = cpu_weight_set,
+    .weight_get = cpu_weight_get,
+    .weight_bytes = cpu_weight_bytes,
+    .weight_free = cpu_weight_free,
+    .embed = cpu_embed,
+    .matmul = cpu_matmul,
+    .matmul_experts = cpu_matmul_experts,
     .add_bias = cpu_add_bias,
     .add = cpu_add,
     .rms_norm = cpu_rms_norm,

@@ -20,6 +20,14 @@ static void fill_tables(void)
     elementwise_kernels_ref(&k.elementwise);
     logits_kernels_ref(&k.logits);
     tables[ISA_REF] = tables[ISA_AVX2] = tables[ISA_AVX512] = tables[ISA_AVX512BF16] = k;
+#if defined(__x86_64__)
+    matmul_kernels_avx2(&k.matmul);
+    tables[ISA_AVX2] = k;
+    matmul_kernels_avx512(&k.matmul);
+    tables[ISA_AVX512] = k;
+    matmul_kernels_avx512bf16(&k.matmul);
+    tables[ISA_AVX512BF16] = k;
+#endif
 }
 
 IsaLevel isa_detect(void)

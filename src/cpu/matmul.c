@@ -19,8 +19,8 @@ static void add_products(const PackedBlock *w, const int8_t *x, int from, int to
 }
 
 /* acc[row] += the product of the tile's block and 32 activations. */
-static void add_block(const PackedLayout *layout, const PackedBlock *w, const int8_t *x,
-                      const ActBlock *b, float acc[TILE_ROWS])
+static void add_block(const PackedLayout *layout, const PackedBlock *w, const ActBlock *b,
+                      float acc[TILE_ROWS])
 {
     int32_t first[TILE_ROWS], second[TILE_ROWS];
     bool is_halves = layout->form == PACKED_HALVES;
@@ -29,9 +29,9 @@ static void add_block(const PackedLayout *layout, const PackedBlock *w, const in
         first[row] = layout->offset * in_first;
         second[row] = layout->offset * b->minus_second;
     }
-    add_products(w, x, 0, is_halves ? 4 : 8, first);
+    add_products(w, b->quants, 0, is_halves ? 4 : 8, first);
     if (is_halves)
-        add_products(w, x, 4, 8, second);
+        add_products(w, b->quants, 4, 8, second);
     for (int row = 0; row < TILE_ROWS; row++) {
         float t = w->scale[row] * (float)first[row];
         if (is_halves)
@@ -68,8 +68,7 @@ static void product_quantized(const Product *p)
                 packed_open_block(p->type, data, b, &w);
                 for (int t = t0; t < t1; t++) {
                     size_t at = (size_t)t * (size_t)n_blocks + (size_t)b;
-                    add_block(layout, &w, p->acts.quants + at * BLOCK_COLS, &p->acts.blocks[at],
-                              acc[t - t0]);
+                    add_block(layout, &w, &p->acts.blocks[at], acc[t - t0]);
                 }
             }
             for (int t = t0; t < t1; t++)
