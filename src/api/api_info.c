@@ -55,8 +55,9 @@ static void put_text(json_t *info, const wen_model *m)
     json_object_set_new(info, "template", json_string(kinds[m->think_kind]));
     json_object_set_new(
         info, "tokenizer",
-        json_pack("{s:i, s:o, s:o}", "n_tokens", tokenizer_n_tokens(t), "bos_id",
-                  tokenizer_adds_bos(t) ? id_or_null(tokenizer_bos_id(t)) : json_null(), "pad_id",
+        json_pack("{s:i, s:o, s:o, s:o}", "n_tokens", tokenizer_n_tokens(t), "bos_id",
+                  tokenizer_adds_bos(t) ? id_or_null(tokenizer_bos_id(t)) : json_null(),
+                  "suffix_id", id_or_null(tokenizer_suffix_id(t)), "pad_id",
                   id_or_null(tokenizer_pad_id(t))));
 }
 

@@ -1,1 +1,77 @@
-int main(void) { return 0; }
+/* wen: finds the command and runs it. */
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "wen.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} Command;
+
+static const Command commands[] = {
+    {"tokenize", cmd_tokenize, "text to ids, and back"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static const Command *find_command(const char *name)
+{
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *nearest = args_nearest(name, &commands[0].name, sizeof *commands, N_COMMANDS);
+    if (nearest)
+        fprintf(stderr, "wen: unknown command %.60s; did you mean %s?\n", name, nearest);
+    else
+        fprintf(stderr, "wen: unknown command %.60s (\"wen help\" lists them)\n", name);
+    return 2;
+}
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "wen %s: Qwen3 models, run, served and trained\n\nusage: wen COMMAND ...\n\n",
+            wen_version());
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\n\"wen help COMMAND\" tells more about one of them.\n");
+}
+
+/* `wen help [COMMAND]` */
+static int help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stdout);
+        return 0;
+    }
+    const Command *command = find_command(argv[1]);
+    if (!command)
+        return unknown_command(argv[1]);
+    char option[] = "--help";
+    char *with_help[] = {argv[1], option, NULL};
+    return command->run(2, with_help);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        printf("wen %s\n", wen_version());
+        return 0;
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return help(argc - 1, argv + 1);
+    const Command *command = find_command(name);
+    return command ? command->run(argc - 1, argv + 1) : unknown_command(name);
+}

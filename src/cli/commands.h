@@ -1,0 +1,9 @@
+/* The commands of the program. Each is `int cmd_NAME(int argc, char **argv)` in cmd_NAME.c, with
+ * argv[0] the command's name; it returns the exit status: 0 done, 1 it failed (one line on standard
+ * error says what and what to do), 2 wrong usage. */
+#ifndef WEN_CLI_COMMANDS_H
+#define WEN_CLI_COMMANDS_H
+
+int cmd_tokenize(int argc, char **argv);
+
+#endif
