@@ -105,9 +105,23 @@ WEN_API wen_model *wen_model_open(const char *path, const wen_model_options *opt
                                   wen_error *err);
 WEN_API void wen_model_close(wen_model *model); /* NULL is fine */
 
-/* What a model is, as one JSON object, to be freed; docs/api.md has its shape. In it, "memory" is
- * the plan for a context of `context` tokens (0: the model's maximum) with keys and values of type
- * `kv_type` ("f32" "f16" "bf16"; NULL: the default). */
+/* What a model is, as one JSON object, to be freed:
+ *
+ *   path, format ("gguf", "safetensors")
+ *   architecture, parameters, active_parameters, n_layers, d_model, n_heads, n_kv_heads, head_dim,
+ *   d_ff, n_vocab, n_experts, n_experts_used, d_expert, is_tied
+ *   types [{type, n_tensors, bytes}], type (the matrices')
+ *   context, yarn (null or {factor, original})
+ *   template ("none", "plain", "hybrid": thinking can be switched, "thinking": it cannot)
+ *   tokenizer {n_tokens, bos_id, pad_id}, eos_ids
+ *   sampling {thinking, not_thinking}: {temperature, top_p, top_k, min_p, repetition_penalty}
+ *   memory {context, kv_type, weights_bytes, kv_bytes, kv_bytes_per_token, step_bytes, total_bytes,
+ *           available_bytes, fits}: the plan for `context` tokens (0: the model's maximum) with
+ * keys and values of type `kv_type` ("f32" "f16" "bf16"; NULL: the default) device {name, isa,
+ * n_threads}
+ *
+ * A model without weights (WEN_LOAD_TEXT) has path, format, template, tokenizer, eos_ids, sampling.
+ */
 WEN_API char *wen_model_info(const wen_model *model, int context, const char *kv_type,
                              wen_error *err);
 
