@@ -4,6 +4,9 @@
 #ifndef WEN_CLI_COMMANDS_H
 #define WEN_CLI_COMMANDS_H
 
+int cmd_info(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_score(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 
 #endif

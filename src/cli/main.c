@@ -13,6 +13,9 @@ typedef struct Command {
 } Command;
 
 static const Command commands[] = {
+    {"run", cmd_run, "one answer, or a conversation"},
+    {"info", cmd_info, "what a model is, what memory it takes"},
+    {"score", cmd_score, "log-probabilities of given text or ids"},
     {"tokenize", cmd_tokenize, "text to ids, and back"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -1,0 +1,45 @@
+/* MODEL and the options that say how to open it: the same for every command that has a model. */
+#ifndef WEN_CLI_MODEL_ARGS_H
+#define WEN_CLI_MODEL_ARGS_H
+
+#include "cli/args.h"
+#include "wen.h"
+
+typedef struct ModelArgs {
+    const char *device, *template_file, *yarn, *kv_type, *kv_memory;
+    int64_t n_threads, context;
+    /* Read from these by model_args_check. */
+    double yarn_factor;
+    int yarn_original;
+    size_t kv_bytes;
+} ModelArgs;
+
+ModelArgs model_args_defaults(void);
+
+/* Which of the options a command has. */
+enum {
+    MODEL_ARGS_WEIGHTS = 1,  /* --device --threads --yarn */
+    MODEL_ARGS_CONTEXT = 2,  /* --ctx --kv */
+    MODEL_ARGS_MEMORY = 4,   /* --kv-memory */
+    MODEL_ARGS_TEMPLATE = 8, /* --template */
+    MODEL_ARGS_ALL = 15,
+};
+/* Writes their entries to options[n] and on; returns the new n. There is room for 8. */
+int model_args_put(ModelArgs *args, int which, Arg *options, int n);
+
+/* The options that hold more than a number. False: wrong usage, in words. */
+bool model_args_check(ModelArgs *args, Error *err) MUST_USE;
+
+/* Whether the first word of `wen run` is a model and not the beginning of the prompt: "builtin", a
+ * word that ends in .gguf or contains / or :, a folder with config.json. */
+bool model_args_is_model(const char *word);
+
+/* Opens the model, with progress on a terminal and a word about the built-in one. NULL: it failed,
+ * and said so. */
+wen_model *model_args_open(const ModelArgs *args, const char *path, wen_load load);
+wen_engine *model_args_open_engine(const ModelArgs *args, wen_model *model, int max_sequences);
+
+/* "512M", "1.5G", "4096" (bytes). */
+bool size_from_text(const char *text, size_t *bytes);
+
+#endif
