@@ -126,15 +126,10 @@ static void run_page(const Job *job, Worker *w, const Rows *rows, int page, Soft
         skipped += n <= 0;
     }
     const char *keys = kv_head(kv, rows->block->seq->pages[page], job->layer, rows->head);
-    const char *next = NULL;
-    if (page < position_of(job, rows, rows->n_rows - 1) / KV_PAGE_TOKENS)
-        next = kv_head(kv, rows->block->seq->pages[page + 1], job->layer, rows->head);
     AttentionPage p = {
         .type = kv->type,
         .keys = keys,
         .values = keys + kv->keys_bytes,
-        .next =
-            is_last ? keys : kv_head(kv, rows->block->seq->pages[page + 1], job->layer, rows->head),
         .head_dim = kv->head_dim,
         .v_cols = kv->v_cols,
         .n_rows = rows->n_rows - skipped,

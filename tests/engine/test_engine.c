@@ -2,6 +2,8 @@
  * step that allocates nothing. */
 #include "engine/rig.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 static Rig rig;
