@@ -601,6 +601,34 @@ static void full_disk_leaves_nothing(void **state)
     mem_free(dir), mem_free(out), mem_free(gguf);
 }
 
+/* Every allocation that a file sizes may fail. */
+static void running_out_of_memory_is_an_error(void **state)
+{
+    (void)state;
+    Error err = {0};
+    Fixture *f = fixture_dense();
+    char *dir = write_folder(f, "memory"), *out = temp_path("memory-out");
+    char *gguf = temp_path("no-memory.gguf");
+    Package *p = open_ok(dir);
+    for (int as_folder = 0; as_folder < 2; as_folder++) {
+        ConvertOptions options = {.type = "F16", .as_safetensors = as_folder, .n_threads = 1};
+        bool is_done = false;
+        for (uint64_t n = 1; !is_done; n++) {
+            assert_true(n < 100);
+            mem_fail_after(n);
+            is_done = package_convert(p, as_folder ? out : gguf, &options, &err);
+            mem_fail_after(0);
+            if (is_done)
+                break;
+            assert_int_equal(err.code, ERROR_MEMORY);
+            expect_no_trace(as_folder ? out : gguf);
+        }
+    }
+    package_close(p);
+    mem_free(f);
+    mem_free(dir), mem_free(out), mem_free(gguf);
+}
+
 /* The official vocabulary through a GGUF and back. */
 static void official_tokenizer_survives(void **state)
 {
@@ -673,6 +701,7 @@ int main(void)
         cmocka_unit_test(tokenizers_come_in_parts),
         cmocka_unit_test(yarn_survives),
         cmocka_unit_test(full_disk_leaves_nothing),
+        cmocka_unit_test(running_out_of_memory_is_an_error),
         cmocka_unit_test(official_tokenizer_survives),
     };
     return TEST_MAIN("convert", tests);
