@@ -126,17 +126,21 @@ static void run_page(const Job *job, Worker *w, const Rows *rows, int page, Soft
         skipped += n <= 0;
     }
     const char *keys = kv_head(kv, rows->block->seq->pages[page], job->layer, rows->head);
-    AttentionPage p = {
-        .type = kv->type,
-        .keys = keys,
-        .values = keys + kv->keys_bytes,
-        .head_dim = kv->head_dim,
-        .v_cols = kv->v_cols,
-        .n_rows = rows->n_rows - skipped,
-        .q = w->q + (size_t)skipped * (size_t)kv->head_dim,
-        .n_keys = w->n_keys + skipped,
-        .scale = job->scale,
-        .state = state_from(state, skipped, kv->v_cols)};
+    const char *next = NULL;
+    if (page < position_of(job, rows, rows->n_rows - 1) / KV_PAGE_TOKENS)
+        next = kv_head(kv, rows->block->seq->pages[page + 1], job->layer, rows->head);
+    AttentionPage p = {.type = kv->type,
+                       .keys = keys,
+                       .values = keys + kv->keys_bytes,
+                       .next_keys = next,
+                       .next_values = next ? next + kv->keys_bytes : NULL,
+                       .head_dim = kv->head_dim,
+                       .v_cols = kv->v_cols,
+                       .n_rows = rows->n_rows - skipped,
+                       .q = w->q + (size_t)skipped * (size_t)kv->head_dim,
+                       .n_keys = w->n_keys + skipped,
+                       .scale = job->scale,
+                       .state = state_from(state, skipped, kv->v_cols)};
     if (p.n_rows >= WIDEN_ROWS && kv->type != DTYPE_F32) {
         const AttentionKernels *kernels = &job->kernels->attention;
         kernels->widen(kv->type, p.keys, kv->head_dim * KV_PAGE_TOKENS, w->keys);

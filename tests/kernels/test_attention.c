@@ -104,8 +104,18 @@ static void run_page_case(const Kernels *kernels, const PageCase *c, float *stat
                 memset(keys + (size_t)(d * KV_PAGE_TOKENS + j) * element, 0xff, element);
             memset(values + (size_t)(j * v_cols) * element, 0xff, (size_t)v_cols * element);
         }
-        AttentionPage p = {c->type,   keys, values, c->head_dim, v_cols,
-                           c->n_rows, q,    seen,   0.3f,        {max, sum, acc}};
+        AttentionPage p = {.type = c->type,
+                           .keys = keys,
+                           .values = values,
+                           .next_keys = keys,
+                           .next_values = values,
+                           .head_dim = c->head_dim,
+                           .v_cols = v_cols,
+                           .n_rows = c->n_rows,
+                           .q = q,
+                           .n_keys = seen,
+                           .scale = 0.3f,
+                           .state = {max, sum, acc}};
         kernels->attention.page(&p);
     }
     memcpy(states, max, sizeof(float) * (size_t)c->n_rows);
