@@ -58,12 +58,29 @@ static bool choose_target(CallParser *c, char first)
     return is_first && (first == '{' || first == '"' || first == 'n');
 }
 
-static bool is_only_blank(Str s)
+static bool is_json_value(Str s)
 {
+    JsonScan scan = {0};
     for (size_t i = 0; i < s.bytes; i++)
-        if (!is_blank(s.data[i]))
+        if (json_scan_byte(&scan, s.data[i]) == SCAN_BROKEN)
             return false;
-    return true;
+    return json_scan_is_whole(&scan);
+}
+
+/* Arguments that were written as a string: it must hold an object, or nothing. */
+static bool put_string_arguments(CallParser *c)
+{
+    json_unescape(&c->arguments, buf_str(&c->piece));
+    Str s = buf_str(&c->arguments);
+    size_t i = 0;
+    while (i < s.bytes && is_blank(s.data[i]))
+        i++;
+    if (i == s.bytes) {
+        buf_clear(&c->arguments);
+        buf_puts(&c->arguments, "{}");
+        return true;
+    }
+    return s.data[i] == '{' && is_json_value(s);
 }
 
 static bool finish_target(CallParser *c)
@@ -75,12 +92,8 @@ static bool finish_target(CallParser *c)
         c->has_name = c->name.bytes > 0;
         return c->has_name;
     }
-    if (target == TARGET_STRING) { /* the object was written as a string */
-        size_t before = c->arguments.bytes;
-        json_unescape(&c->arguments, buf_str(&c->piece));
-        if (is_only_blank(str_slice(buf_str(&c->arguments), before, c->arguments.bytes)))
-            buf_puts(&c->arguments, "{}");
-    }
+    if (target == TARGET_STRING)
+        return put_string_arguments(c);
     if (target == TARGET_NULL)
         buf_puts(&c->arguments, "{}");
     return true;
@@ -129,15 +142,6 @@ static bool tag_name(Str tag, const char *opening, Str *name)
         if (name->data[i] == '<' || (unsigned char)name->data[i] < 0x20)
             return false;
     return name->bytes > 0;
-}
-
-static bool is_json_value(Str s)
-{
-    JsonScan scan = {0};
-    for (size_t i = 0; i < s.bytes; i++)
-        if (json_scan_byte(&scan, s.data[i]) == SCAN_BROKEN)
-            return false;
-    return json_scan_is_whole(&scan);
 }
 
 static void put_parameter_value(CallParser *c, Str value)

@@ -1,91 +1,13 @@
 /* text/reply: thinking, answer and tool calls out of generated ids, however the text is cut into
  * tokens. */
-#include "support.h"
+#include "reply_vocab.h"
 
-#include "base/mem.h"
 #include "base/rng.h"
-#include "base/utf8.h"
 #include "text/json_scan.h"
 #include "text/reply.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* A tokenizer with one token for each byte, some longer ones, and Qwen's tags. */
-static const char *const longer_tokens[] = {
-    "\n\n", " the",     "{\"name\": \"", "\", \"arguments\": {",
-    "}}\n", "\n{\"",    "<function=",    "</parameter>\n",
-    " \n",  "\xE6\x97", "\xA5x",         "think>",
-    "call", "\":",
-};
-static const char *const added_tokens[] = {
-    "<|im_start|>", "<|im_end|>",   "<think>",         "</think>",
-    "<tool_call>",  "</tool_call>", "<tool_response>",
-};
-enum {
-    N_LONGER = sizeof longer_tokens / sizeof *longer_tokens,
-    N_ADDED = sizeof added_tokens / sizeof *added_tokens,
-    N_SPECIAL = 2,
-    FIRST_ADDED = 256 + N_LONGER,
-    IM_END = FIRST_ADDED + 1,
-    THINK = FIRST_ADDED + 2,
-    TOOL_CALL = FIRST_ADDED + 4,
-    N_TOKENS = FIRST_ADDED + N_ADDED,
-};
-
-/* A byte in the alphabet in which GPT-2's vocabulary spells bytes. */
-static void spell_byte(Buf *out, unsigned char byte)
-{
-    static const unsigned char ranges[][2] = {{33, 126}, {161, 172}, {174, 255}};
-    uint32_t cp = 256;
-    char bytes[4];
-    for (int b = 0; b < 256; b++) {
-        bool is_itself = false;
-        for (int r = 0; r < 3; r++)
-            is_itself |= b >= ranges[r][0] && b <= ranges[r][1];
-        if (b == byte) {
-            cp = is_itself ? byte : cp;
-            break;
-        }
-        cp += !is_itself;
-    }
-    buf_append(out, bytes, utf8_encode(cp, bytes));
-}
-
-static Tokenizer *open_tokenizer(bool with_tags)
-{
-    static char spelled[N_TOKENS][64];
-    Str tokens[N_TOKENS], merges[] = {STR("a b")};
-    int32_t types[N_TOKENS];
-    for (int i = 0; i < N_TOKENS; i++) {
-        Buf text = {0};
-        if (i < 256)
-            spell_byte(&text, (unsigned char)i);
-        for (const char *c = i >= 256 && i < FIRST_ADDED ? longer_tokens[i - 256] : ""; *c; c++)
-            spell_byte(&text, (unsigned char)*c);
-        if (i >= FIRST_ADDED)
-            buf_printf(&text, "%s%s", with_tags || i < THINK ? "" : "x",
-                       added_tokens[i - FIRST_ADDED]);
-        snprintf(spelled[i], sizeof spelled[i], "%s", text.data);
-        buf_free(&text);
-        tokens[i] = str_from(spelled[i]);
-        types[i] = i < FIRST_ADDED ? 1 : i < FIRST_ADDED + N_SPECIAL ? 3 : 4;
-    }
-    Error err = {0};
-    Tokenizer *t = tokenizer_open(&(TokenizerFiles){.tokens = tokens,
-                                                    .merges = merges,
-                                                    .n_merges = 0,
-                                                    .token_types = types,
-                                                    .n_tokens = N_TOKENS,
-                                                    .pre = STR("qwen2"),
-                                                    .bos_id = -1,
-                                                    .eos_id = IM_END,
-                                                    .pad_id = -1},
-                                  &err);
-    if (!t)
-        fail_msg("%s", err.message);
-    return t;
-}
 
 /* The ids of a text. Tags become their ids, but for one behind a '~', which is spelled out (the '~'
  * goes). With a generator, longer tokens are taken at random where they fit. */
@@ -178,7 +100,7 @@ static Transcript run_case(const Tokenizer *t, const Case *c, bool no_tools, boo
 
 static void check_cases(const Case *cases, size_t n, bool no_tools)
 {
-    Tokenizer *t = open_tokenizer(true);
+    Tokenizer *t = open_reply_vocab(true);
     Rng rng = {7};
     for (size_t i = 0; i < n; i++) {
         for (int round = 0; round < 12; round++) {
@@ -338,6 +260,8 @@ static void tool_calls(void **state)
          0},
         {OPENING, CALL("{\"name\": \"f\", \"name\": \"g\"}"),
          "N0:f|C:<tool_call>{\"name\": \"f\", \"name\": \"g\"}</tool_call>", 0},
+        {OPENING, CALL("{\"name\": \"f\", \"arguments\": \"x\"}"),
+         "N0:f|C:<tool_call>{\"name\": \"f\", \"arguments\": \"x\"}</tool_call>", 0},
         {OPENING, CALL("{\"name\": \"f\", \"arguments\": [1]}"),
          "N0:f|C:<tool_call>{\"name\": \"f\", \"arguments\": [1]}</tool_call>", 0},
         {OPENING, "~<tool_call>" WEATHER "~</tool_call>", "C:<tool_call>" WEATHER "</tool_call>",
@@ -413,7 +337,7 @@ static void coder_calls(void **state)
 static void plain_text_is_kept_whole(void **state)
 {
     (void)state;
-    Tokenizer *t = open_tokenizer(true);
+    Tokenizer *t = open_reply_vocab(true);
     Ids prompt = ids_of("<|im_start|>assistant\n<think>\n", NULL);
     Ids ids = ids_of("\n\n a<think>" CALL(WEATHER) "<|im_end|>\n\n", NULL);
     ReplyParser *p = reply_new(
@@ -432,7 +356,7 @@ static void plain_text_is_kept_whole(void **state)
     ids_free(&ids);
     tokenizer_close(t);
     /* A model without the tags: nothing is one. */
-    t = open_tokenizer(false);
+    t = open_reply_vocab(false);
     p = reply_new(t, &(ReplyOptions){.parse_tools = true});
     got = (Transcript){0};
     reply_push(p, THINK);
@@ -448,7 +372,7 @@ static void plain_text_is_kept_whole(void **state)
 static void state_and_pieces_come_in_time(void **state)
 {
     (void)state;
-    Tokenizer *t = open_tokenizer(true);
+    Tokenizer *t = open_reply_vocab(true);
     ReplyParser *p = reply_new(t, &(ReplyOptions){.parse_tools = true});
     static const struct {
         const char *text;
@@ -599,7 +523,7 @@ static Ids random_ids(Rng *rng, bool is_wild)
 static void random_streams_lose_nothing(void **state)
 {
     (void)state;
-    Tokenizer *t = open_tokenizer(true);
+    Tokenizer *t = open_reply_vocab(true);
     Rng rng = {11};
     int n_checked = 0;
     for (int round = 0; round < 4000; round++) {
