@@ -35,6 +35,8 @@ struct ReplyParser {
     bool in_call, is_announced;
     bool call_in_thought;
     int n_call_ids; /* of a block in a thought, which may still become thinking */
+    bool tag_in_prompt;
+    size_t raw_in_prompt; /* bytes of the block */
     CallParser call;
 
     StreamDecoder decoder;
@@ -122,6 +124,8 @@ static void begin_call(ReplyParser *p)
     p->in_call = true;
     p->is_announced = false;
     p->n_call_ids = 1;
+    p->tag_in_prompt = false;
+    p->raw_in_prompt = 0;
     call_begin(&p->call);
 }
 
@@ -131,8 +135,9 @@ static void give_back(ReplyParser *p)
     p->in_call = false;
     if (p->state == REPLY_IN_THINKING)
         p->n_thinking += p->n_call_ids;
-    flow(p, tokenizer_bytes(p->tokenizer, p->tags[TAG_CALL]));
-    flow(p, buf_str(&p->call.raw));
+    if (!p->tag_in_prompt)
+        flow(p, tokenizer_bytes(p->tokenizer, p->tags[TAG_CALL]));
+    flow(p, str_slice(buf_str(&p->call.raw), p->raw_in_prompt, p->call.raw.bytes));
 }
 
 static void emit_call(ReplyParser *p)
@@ -302,7 +307,9 @@ static void forget_prompt(ReplyParser *p)
     if (kept == p->n_events)
         p->n_taken = p->n_events = 0;
     p->n_names = has_open_call;
-    p->n_calls = p->n_thinking = 0;
+    p->n_calls = p->n_thinking = p->n_call_ids = 0;
+    p->tag_in_prompt = p->in_call;
+    p->raw_in_prompt = p->call.raw.bytes;
     buf_clear(&p->held);
 }
 

@@ -285,6 +285,9 @@ static void tool_calls(void **state)
          3},
         {OPENING, "<think>a" CALL("{\"name\": \"f\", x}") "b",
          "T:a|N0:f|C:<tool_call>{\"name\": \"f\", x}</tool_call>b", 1},
+        /* The prompt's part of a block that is no call is not given back. */
+        {OPENING "<think>\na<tool_call>\n{", "x</think>b", "T:x|C:b", 1},
+        {OPENING "<tool_call>\n{\"", "na</tool_call>", "C:na</tool_call>", 0},
         /* A call that the prompt left open is reported whole. */
         {OPENING "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\"", ": 1}}</tool_call>",
          "N0:f|A0:{\"a\": 1}|E0:", 0},
