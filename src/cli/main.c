@@ -17,6 +17,7 @@ static const Command commands[] = {
     {"info", cmd_info, "what a model is, what memory it takes"},
     {"score", cmd_score, "log-probabilities of given text or ids"},
     {"tokenize", cmd_tokenize, "text to ids, and back"},
+    {"render", cmd_render, "messages to the exact prompt text"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
