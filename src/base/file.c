@@ -43,14 +43,10 @@ void file_unmap(FileMap *map)
     *map = (FileMap){0};
 }
 
-void file_map_release(const void *data, size_t bytes)
+void file_map_release(const FileMap *map)
 {
-    /* The pages at both ends go too: who still needs them reads them from the file again. */
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = (uintptr_t)data / page * page;
-    uintptr_t end = ((uintptr_t)data + bytes + page - 1) / page * page;
-    if (bytes > 0)
-        (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+    if (map->data)
+        (void)madvise((void *)(uintptr_t)map->data, map->bytes, MADV_DONTNEED);
 }
 
 bool file_read(Buf *out, const char *path, size_t bytes_max, Error *err)

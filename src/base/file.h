@@ -11,9 +11,8 @@ typedef struct FileMap {
 
 bool file_map(FileMap *map, const char *path, Error *err) MUST_USE;
 void file_unmap(FileMap *map);
-/* Bytes of a mapping that will not be read again soon: their memory may go. Reading them later is
- * still right. */
-void file_map_release(const void *data, size_t bytes);
+/* Lets go of the memory that a mapping's pages take; who reads them again gets them from the file. */
+void file_map_release(const FileMap *map);
 
 /* Reads a file ("-" is standard input) of at most bytes_max bytes into a Buf. */
 bool file_read(Buf *out, const char *path, size_t bytes_max, Error *err) MUST_USE;

@@ -7,7 +7,6 @@
 #include "base/bug.h"
 #include "base/pool.h"
 #include "formats/convert_parts.h"
-#include "formats/package_parts.h"
 #include "formats/safetensors.h"
 #include "tensor/quant.h"
 
@@ -22,6 +21,7 @@ enum {
     TASK_ELEMENTS = 32768, /* a multiple of every block length */
     WAVE_TASKS = 64,
     ELEMENT_BYTES_MAX = 4,
+    HELD_BYTES_MAX = 64 << 20,
 };
 #define HALF_MAX 65504.0f
 
@@ -48,6 +48,7 @@ typedef struct Converter {
     GgufWriter *gguf; /* one of the two */
     SafetensorsWriter *safetensors;
     uint64_t bytes_done, bytes_in;
+    uint64_t bytes_held; /* of the input's files, since their memory was let go */
     Error *err;
 } Converter;
 
@@ -126,10 +127,12 @@ static bool convert_one(Converter *c, const PlannedTensor *t, const Tensor *sour
             *error += w->square_error[i];
         }
         size_t bytes = dtype_row_bytes(source->type, w->n);
-        const uint8_t *data = source->data;
-        if (!c->in->memory.data) /* else it is no mapping of a file */
-            file_map_release(data + dtype_row_bytes(source->type, w->first), bytes);
         c->bytes_done += bytes;
+        c->bytes_held += bytes;
+        if (c->bytes_held >= HELD_BYTES_MAX) {
+            tensor_table_release(package_tensors(c->in));
+            c->bytes_held = 0;
+        }
         if (!write_out(c, w->out, dtype_row_bytes(w->type, w->n)))
             return false;
         if (c->options->progress)

@@ -34,6 +34,12 @@ void tensor_table_free(TensorTable *table)
     mem_free(table);
 }
 
+void tensor_table_release(const TensorTable *table)
+{
+    for (int i = 0; i < table->n_maps; i++)
+        file_map_release(&table->maps[i]);
+}
+
 int tensor_table_count(const TensorTable *table) { return table->n; }
 
 const NamedTensor *tensor_table_at(const TensorTable *table, int i)

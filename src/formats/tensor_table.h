@@ -24,6 +24,8 @@ typedef struct TensorTable TensorTable;
 
 TensorTable *tensor_table_new(void);
 void tensor_table_free(TensorTable *table); /* unmaps its files; NULL is fine */
+/* Lets go of the memory that the mapped files take; reading a tensor again reads the file again. */
+void tensor_table_release(const TensorTable *table);
 int tensor_table_count(const TensorTable *table);
 const NamedTensor *tensor_table_at(const TensorTable *table, int i); /* in file order */
 /* NULL when there is none. */
