@@ -75,8 +75,9 @@ static bool make_pages(Engine *e, const EngineOptions *options, Error *err)
     n_pages = n_pages < N_PAGES_MAX ? n_pages : N_PAGES_MAX;
     if (n_pages < 1)
         return error_set(err, ERROR_MEMORY,
-                         "%zu bytes for keys and values are less than one page of %zu", bytes,
-                         page_bytes);
+                         "%zu bytes for keys and values are less than one page of %zu: raise "
+                         "--kv-memory",
+                         bytes, page_bytes);
     if (n_pages < full) {
         if (options->context)
             return error_set(

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { N_REQUESTS = 8, N_GENERATED = 24, PROMPT_MAX = 220 };
+enum { N_REQUESTS = 8, N_GENERATED = 12, PROMPT_MAX = 220 };
 
 typedef struct Answer {
     int n;
