@@ -90,6 +90,14 @@ typedef struct Sampled {
     float top_logits[SAMPLE_TOP_MAX], top_logprobs[SAMPLE_TOP_MAX];
 } Sampled;
 
+/* One step of AdamW (Loshchilov & Hutter 2019), g = grad * grad_scale:
+ *   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+ *   param -= lr (m correction1 / (sqrt(v correction2) + eps) + weight_decay param)
+ * with correction_i = 1 / (1 - beta_i^steps). */
+typedef struct AdamW {
+    float lr, beta1, beta2, eps, weight_decay, grad_scale, correction1, correction2;
+} AdamW;
+
 struct Backend {
     const char *name; /* "cpu", "cuda" */
     const char *isa;  /* what serves it: "avx512bf16", "sm_90" */
@@ -196,6 +204,94 @@ struct Backend {
      *   top_ids, top_logits, top_logprobs [t, n_top] or NULL when n_top is 0. */
     void (*logprobs)(Backend *b, Mat logits, const int32_t *targets, float *logprob, int n_top,
                      int32_t *top_ids, float *top_logits, float *top_logprobs);
+
+    /* ---- Backward operations -----------------------------------------------------------------
+     *
+     * d + a name is the gradient with respect to it. An operation of the forward pass `op` has its
+     * mirror `op_backward`. Where it says "+=", the result is added to what the output holds;
+     * otherwise the output is overwritten.
+     *
+     * Order of sums: a gradient of a weight is one f32 chain over the tokens in the order of the
+     * rows, and it goes on from what dw holds. So a batch may be cut into micro-batches anywhere
+     * without changing a bit (weights of type BF16: at even rows), and threads never matter. All
+     * other sums depend on one row, or one sequence, alone. docs/training.md has the reasons. */
+
+    /* Room for these operations on up to n_rows rows of matrices and n_rows * n_heads heads. */
+    bool (*reserve_training)(Backend *b, int n_rows, int n_heads, Error *err);
+    /* Multiplications and additions a second that products of F32 or BF16 reach at best, with all
+     * threads and operands at hand; measured for some hundredths of a second. */
+    double (*peak_flops)(Backend *b, DType type);
+    void (*copy)(Backend *b, Mat src, Mat dst);
+    void (*zero)(Backend *b, void *memory, size_t bytes);
+    /* c = a b, where a_is_transposed (b_is_transposed) says that a (b) is given as its transpose;
+     * f32. For what is not a layer: the optimizer's iterations. */
+    void (*product)(Backend *b, Mat a, bool a_is_transposed, Mat other, bool b_is_transposed,
+                    Mat c);
+
+    /* dx = sum over i, in order, of dy_i W_i.  dy_i [t, n_i]; dx [t, k]. Weights of type F32: in
+     * f32. BF16: dy rounded to bfloat16, sums in f32. */
+    void (*matmul_backward_x)(Backend *b, int n, Weight *const w[], const Mat dy[], Mat dx);
+    /* dw_i += dy_i^T x.  dw_i [n_i, k] dense, f32. The type of w_i says how both are rounded. */
+    void (*matmul_backward_w)(Backend *b, int n, Weight *const w[], const Mat dy[], Mat x,
+                              float *const dw[]);
+    /* The same for each expert's rows; dw_i [n_experts, n_i, k]. */
+    void (*matmul_experts_backward_x)(Backend *b, int n, Weight *const bank[],
+                                      const MoeRoutes *routes, const Mat dy[], Mat dx);
+    void (*matmul_experts_backward_w)(Backend *b, int n, Weight *const bank[],
+                                      const MoeRoutes *routes, const Mat dy[], Mat x,
+                                      float *const dw[]);
+    /* dw[ids[t]] += dy[t].  dw [n_vocab, dy.cols]. */
+    void (*embed_backward)(Backend *b, const int32_t *ids, Mat dy, float *dw);
+    /* dbias[i] += sum_t dy[t][i]. */
+    void (*bias_backward)(Backend *b, Mat dy, float *dbias);
+    /* With r = 1 / sqrt(mean(x^2) + eps) of a row:
+     *   dx (+)= r (w dy - x r^2 mean(w dy x));  dw += sum over rows of dy x r
+     * dx is added to if `accumulate`; otherwise it may be dy. dw NULL: not wanted. */
+    void (*rms_norm_backward)(Backend *b, Mat x, const float *w, float eps, Mat dy, bool accumulate,
+                              Mat dx, float *dw);
+    /* The transposed rotation of every head of dx, in place. */
+    void (*rope_backward)(Backend *b, Mat dx, Mat table);
+    /* dgate = dout up s (1 + gate (1 - s)), s = 1 / (1 + exp(-gate));  dup = dout gate s.
+     * dgate may be dout. */
+    void (*swiglu_backward)(Backend *b, Mat gate, Mat up, Mat dout, Mat dgate, Mat dup);
+    /* Of `attention` over whole sequences (first_position 0) whose pages are F32: q, k, v as they
+     * were after the rotation, out its result. Probabilities are made again, block by block; the
+     * memory does not grow with the square of the length. dk and dv sum over query heads, then
+     * query rows, in order. dq may be q. */
+    void (*attention_backward)(Backend *b, const Batch *batch, float scale, int head_dim, Mat q,
+                               Mat k, Mat v, Mat out, Mat dout, Mat dq, Mat dk, Mat dv);
+
+    /* counts[e] += pairs of expert e (global counts are sums over micro-batches and ranks);
+     * prob_sums[e] += softmax(logits[t])[e], entropy_sum += the entropy of that, in token order. */
+    void (*moe_count)(Backend *b, Mat logits, const MoeRoutes *routes, int64_t *counts,
+                      double *prob_sums, double *entropy_sum);
+    /* dact, dpairs: gradients of the rows of pairs, made without the routes' weights.
+     *   dweight[t][s] = act[place(t,s)] . dact[place(t,s)];  then both rows *= weight[t][s]. */
+    void (*moe_combine_backward)(Backend *b, const MoeRoutes *routes, Mat act, Mat dact,
+                                 Mat dpairs, float *dweight);
+    /* Of gather_rows by routes->pair_token: dx[t] = sum over slots, in order, of
+     * dpairs[place(t,s)]. */
+    void (*moe_gather_backward)(Backend *b, const MoeRoutes *routes, Mat dpairs, Mat dx);
+    /* Through softmax, choice and renormalisation, plus the load-balancing loss's gradient
+     * balance * p_i (f_i - sum_j f_j p_j), f_i = counts[i] / sum(counts) (arXiv 2501.11873).
+     * balance = coefficient * n_experts / tokens of the global batch. */
+    void (*moe_route_backward)(Backend *b, Mat logits, const MoeRoutes *routes, bool normalize,
+                               const float *dweight, float balance, const int64_t *counts,
+                               Mat dlogits);
+
+    /* Cross-entropy of rows of logits, which become their gradient:
+     *   losses[t] = -log_softmax(logits[t])[targets[t]];
+     *   logits[t] = weights[t] (softmax(logits[t]) - onehot(targets[t])); weight 0: all zeros */
+    void (*xent)(Backend *b, Mat logits, const int32_t *targets, const float *weights,
+                 float *losses);
+
+    /* *sum = sum of x_i^2 in double, in fixed pieces. */
+    void (*sum_squares)(Backend *b, const float *x, size_t n, double *sum);
+    /* y = a x + c y. x may be y. */
+    void (*blend)(Backend *b, size_t n, float a, const float *x, float c, float *y);
+    /* See AdamW. All arrays f32 [n]. */
+    void (*adamw)(Backend *b, const AdamW *a, size_t n, float *param, const float *grad, float *m,
+                  float *v);
 };
 
 /* device: "cpu", "cuda" or "auto"; n_threads 0: one a processor. The only place that knows which

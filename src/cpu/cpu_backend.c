@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/mem.h"
 #include "cpu/cpu_ops.h"
+#include "cpu/cpu_training.h"
 #include "cpu/cpu_weight.h"
 
 #include <string.h>
@@ -82,6 +83,7 @@ static void cpu_close(Backend *b)
         return;
     CpuBackend *cpu = cpu_of(b);
     pool_close(cpu->pool);
+    cpu_training_close(cpu);
     mem_unmap(cpu->acts, cpu->acts_bytes);
     mem_unmap(cpu->scratch, cpu->scratch_bytes);
     mem_free(cpu);
@@ -128,6 +130,7 @@ Backend *cpu_backend_open(int n_threads, Error *err)
         return NULL;
     CpuBackend *cpu = mem_alloc(sizeof *cpu);
     cpu->base = table;
+    cpu_training_operations(&cpu->base);
     cpu->base.isa = isa_name(level);
     cpu->level = level;
     cpu->kernels = kernels_for(level);

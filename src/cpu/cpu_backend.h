@@ -19,6 +19,7 @@ typedef struct CpuBackend {
     /* Of the others: a shared piece, then one for each worker. */
     void *scratch;
     size_t scratch_bytes, scratch_shared_bytes, scratch_worker_bytes;
+    struct CpuTraining *training; /* cpu_training.h; NULL until reserve_training */
 } CpuBackend;
 
 /* n_threads 0: one a processor. The level is what WEN_ISA says, or the processor's best. */

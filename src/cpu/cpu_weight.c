@@ -338,3 +338,9 @@ void cpu_matmul_experts(Backend *b, int n, Weight *const bank[], const MoeRoutes
     }
     pool_run(cpu_of(b)->pool, job.n_tasks, matmul_task, &job);
 }
+
+WeightView cpu_weight_view(const Weight *w, int mat)
+{
+    ASSERT(mat >= 0 && mat < w->n_mats);
+    return (WeightView){w->type, tile_of(w, mat, 0), w->tile_bytes, w->n_rows, w->n_cols};
+}

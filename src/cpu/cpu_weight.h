@@ -4,6 +4,16 @@
 #define WEN_CPU_CPU_WEIGHT_H
 
 #include "backend/backend.h"
+#include "cpu/packed.h"
+
+/* What the backward products read: one matrix of a weight, as packed.h lays it out. */
+typedef struct WeightView {
+    DType type;
+    const uint8_t *tiles;
+    size_t tile_bytes;
+    int n_rows, n_cols;
+} WeightView;
+WeightView cpu_weight_view(const Weight *w, int mat);
 
 Weight *cpu_weight_new(Backend *b, const Tensor *source, int n_mats, Error *err);
 void cpu_weight_set(Backend *b, Weight *w, int mat, const Tensor *source);

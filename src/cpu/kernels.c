@@ -19,19 +19,26 @@ static void fill_tables(void)
     attention_kernels_ref(&k.attention);
     elementwise_kernels_ref(&k.elementwise);
     logits_kernels_ref(&k.logits);
+    gemm_kernels_ref(&k.gemm);
+    backward_kernels_ref(&k.backward);
     tables[ISA_REF] = k;
 #if defined(__x86_64__)
     matmul_kernels_avx2(&k.matmul);
     attention_kernels_avx2(&k.attention);
     elementwise_kernels_avx2(&k.elementwise);
     logits_kernels_avx2(&k.logits);
+    gemm_kernels_avx2(&k.gemm);
+    backward_kernels_avx2(&k.backward);
     tables[ISA_AVX2] = k;
     matmul_kernels_avx512(&k.matmul);
     attention_kernels_avx512(&k.attention);
     elementwise_kernels_avx512(&k.elementwise);
     logits_kernels_avx512(&k.logits);
+    gemm_kernels_avx512(&k.gemm);
+    backward_kernels_avx512(&k.backward);
     tables[ISA_AVX512] = k;
     matmul_kernels_avx512bf16(&k.matmul);
+    gemm_kernels_avx512bf16(&k.gemm);
     tables[ISA_AVX512BF16] = k;
 #endif
 }

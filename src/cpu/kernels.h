@@ -10,7 +10,9 @@
 #define WEN_CPU_KERNELS_H
 
 #include "cpu/attention.h"
+#include "cpu/row_grads.h"
 #include "cpu/elementwise.h"
+#include "cpu/gemm.h"
 #include "cpu/logits.h"
 #include "cpu/matmul.h"
 
@@ -27,6 +29,8 @@ typedef struct Kernels {
     AttentionKernels attention;
     ElementwiseKernels elementwise;
     LogitsKernels logits;
+    GemmKernels gemm; /* of the backward pass */
+    BackwardKernels backward;
 } Kernels;
 
 /* The best level this processor has. */
