@@ -15,7 +15,7 @@ CC := gcc
 endif
 B := build/$(V)$(if $(filter clang%,$(CC)),$(if $(filter fuzz,$(V)),,-clang))
 
-PACKAGES := jansson libutf8proc libedit libpcre2-8
+PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8
 PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PC_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
@@ -55,7 +55,8 @@ isa_of = $(foreach isa,$(ISA_SUFFIXES),$(if $(filter %_$(isa),$(1)),$(ISA_$(isa)
            $(if $(filter -fsanitize=%undefined%,$(CFLAGS_$(V))),-fno-sanitize=undefined)))
 
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/kernels/test_*.c \
-           tests/model/test_*.c tests/engine/test_*.c tests/fuzz/fuzz_*.c))
+           tests/model/test_*.c tests/engine/test_*.c tests/train/test_*.c \
+           tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench/*.c))
 
 .PHONY: all run check check-all test tools fuzz format tidy deps clean

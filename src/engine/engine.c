@@ -474,7 +474,7 @@ bool engine_step(Engine *e)
     e->step.used = 0;
     Batch batch = make_batch(e);
     Mat hidden = step_mat(&e->step, batch.n_tokens, e->model->config.d_model);
-    forward(e->model, e->kv.store, &batch, &e->step, hidden);
+    forward(e->model, e->kv.store, &batch, &e->step, NULL, hidden);
     draw(e, hidden);
     take_in(e);
     return true;

@@ -47,7 +47,7 @@ static bool run_chunks(Engine *e, const int32_t *ids, int n_ids, const int32_t *
         b->upload(b, span, &host, sizeof host);
         Batch batch = {n, 1, device_ids, positions, span};
         Mat hidden = step_mat(&e->step, n, e->model->config.d_model);
-        forward(e->model, e->kv.store, &batch, &e->step, hidden);
+        forward(e->model, e->kv.store, &batch, &e->step, NULL, hidden);
         if (!chunk(e, context, pos, hidden, err))
             return false;
         pos += n;

@@ -6,7 +6,7 @@
 
 /* x += Attention(RMSNorm(x)) */
 static void attention_block(const Model *m, int l, KvStore *kv, const Batch *batch, Mat rope, Mat x,
-                            Step *step)
+                            Step *step, LayerSaved *saved)
 {
     const Config *c = &m->config;
     const Layer *layer = &m->layers[l];
@@ -18,14 +18,21 @@ static void attention_block(const Model *m, int l, KvStore *kv, const Batch *bat
     Mat q = step_mat(step, t, c->n_heads * hd);
     Mat k = step_mat(step, t, c->n_kv_heads * hd);
     Mat v = step_mat(step, t, c->n_kv_heads * hd);
-    Mat mixed = step_mat(step, t, c->n_heads * hd);
+    Mat mixed = saved ? saved->mixed : step_mat(step, t, c->n_heads * hd);
 
+    if (saved)
+        b->copy(b, x, saved->x);
     b->rms_norm(b, x, layer->attn_norm, eps, h);
     b->matmul(b, 3, (Weight *[]){layer->q, layer->k, layer->v}, h, (Mat[]){q, k, v});
     if (c->has_qkv_bias) {
         b->add_bias(b, q, layer->q_bias);
         b->add_bias(b, k, layer->k_bias);
         b->add_bias(b, v, layer->v_bias);
+    }
+    if (saved) {
+        b->copy(b, q, saved->q);
+        b->copy(b, k, saved->k);
+        b->copy(b, v, saved->v);
     }
     if (c->has_qk_norm) { /* over each head by itself, before the rotation */
         b->rms_norm(b, mat_heads(q, hd), layer->q_norm, eps, mat_heads(q, hd));
@@ -40,25 +47,28 @@ static void attention_block(const Model *m, int l, KvStore *kv, const Batch *bat
 }
 
 /* x += SwiGLU(RMSNorm(x)) */
-static void dense_block(const Model *m, int l, Mat x, Step *step)
+static void dense_block(const Model *m, int l, Mat x, Step *step, LayerSaved *saved)
 {
     const Config *c = &m->config;
     const Layer *layer = &m->layers[l];
     Backend *b = m->backend;
 
     Mat h = step_mat(step, x.rows, c->d_model);
-    Mat gate = step_mat(step, x.rows, c->d_ff);
-    Mat up = step_mat(step, x.rows, c->d_ff);
+    Mat gate = saved ? saved->gate : step_mat(step, x.rows, c->d_ff);
+    Mat up = saved ? saved->up : step_mat(step, x.rows, c->d_ff);
+    Mat act = saved ? step_mat(step, x.rows, c->d_ff) : gate;
 
+    if (saved)
+        b->copy(b, x, saved->mid);
     b->rms_norm(b, x, layer->ffn_norm, (float)c->rms_eps, h);
     b->matmul(b, 2, (Weight *[]){layer->gate, layer->up}, h, (Mat[]){gate, up});
-    b->swiglu(b, gate, up, gate);
-    b->matmul(b, 1, (Weight *[]){layer->down}, gate, &h);
+    b->swiglu(b, gate, up, act);
+    b->matmul(b, 1, (Weight *[]){layer->down}, act, &h);
     b->add(b, x, h);
 }
 
 /* x += sum over the chosen experts e of weight_e * SwiGLU_e(RMSNorm(x)) */
-static void mixture_block(const Model *m, int l, Mat x, Step *step)
+static void mixture_block(const Model *m, int l, Mat x, Step *step, LayerSaved *saved)
 {
     const Config *c = &m->config;
     const Layer *layer = &m->layers[l];
@@ -66,45 +76,57 @@ static void mixture_block(const Model *m, int l, Mat x, Step *step)
     const int t = x.rows, n_pairs = t * c->n_experts_used;
 
     Mat h = step_mat(step, t, c->d_model);
-    Mat logits = step_mat(step, t, c->n_experts);
-    MoeRoutes routes = step_routes(step, t, c->n_experts, c->n_experts_used);
+    Mat logits = saved ? saved->logits : step_mat(step, t, c->n_experts);
+    MoeRoutes routes =
+        saved ? saved->routes : step_routes(step, t, c->n_experts, c->n_experts_used);
     Mat pairs = step_mat(step, n_pairs, c->d_model); /* tokens' rows, expert after expert */
-    Mat gate = step_mat(step, n_pairs, c->d_expert);
-    Mat up = step_mat(step, n_pairs, c->d_expert);
+    Mat gate = saved ? saved->gate : step_mat(step, n_pairs, c->d_expert);
+    Mat up = saved ? saved->up : step_mat(step, n_pairs, c->d_expert);
+    Mat act = saved ? step_mat(step, n_pairs, c->d_expert) : gate;
 
+    if (saved)
+        b->copy(b, x, saved->mid);
     b->rms_norm(b, x, layer->ffn_norm, (float)c->rms_eps, h);
     b->matmul(b, 1, (Weight *[]){layer->router}, h, &logits);
     b->moe_route(b, logits, c->normalizes_experts, &routes);
+    if (saved && saved->counts)
+        b->moe_count(b, logits, &routes, saved->counts, saved->prob_sums, saved->entropy);
     b->gather_rows(b, h, routes.pair_token, pairs);
     b->matmul_experts(b, 2, (Weight *[]){layer->gate, layer->up}, &routes, pairs,
                       (Mat[]){gate, up});
-    b->swiglu(b, gate, up, gate);
-    b->matmul_experts(b, 1, (Weight *[]){layer->down}, &routes, gate, &pairs);
+    b->swiglu(b, gate, up, act);
+    b->matmul_experts(b, 1, (Weight *[]){layer->down}, &routes, act, &pairs);
     b->moe_combine(b, &routes, pairs, h);
     b->add(b, x, h);
 }
 
-void forward(const Model *m, KvStore *kv, const Batch *batch, Step *step, Mat hidden)
+void forward_layer(const Model *m, int l, KvStore *kv, const Batch *batch, Mat rope, Mat x,
+                   Step *step, LayerSaved *saved)
+{
+    const size_t start = step->used;
+    attention_block(m, l, kv, batch, rope, x, step, saved);
+    step->used = start;
+    if (m->config.is_moe_layer[l])
+        mixture_block(m, l, x, step, saved);
+    else
+        dense_block(m, l, x, step, saved);
+    step->used = start;
+}
+
+void forward(const Model *m, KvStore *kv, const Batch *batch, Step *step, Saved *saved, Mat hidden)
 {
     const Config *c = &m->config;
     Backend *b = m->backend;
     const size_t start = step->used;
 
-    Mat x = step_mat(step, batch->n_tokens, c->d_model);     /* the residual stream */
-    Mat rope = step_mat(step, batch->n_tokens, c->head_dim); /* cosines and sines */
+    /* The residual stream; cosines and sines. */
+    Mat x = saved ? saved->x : step_mat(step, batch->n_tokens, c->d_model);
+    Mat rope = saved ? saved->rope : step_mat(step, batch->n_tokens, c->head_dim);
     b->embed(b, m->embed, batch->ids, x);
     b->rope_table(b, batch->positions, m->inv_freq, m->rope_factor, rope);
 
-    for (int l = 0; l < c->n_layers; l++) {
-        const size_t layer_start = step->used;
-        attention_block(m, l, kv, batch, rope, x, step);
-        step->used = layer_start;
-        if (c->is_moe_layer[l])
-            mixture_block(m, l, x, step);
-        else
-            dense_block(m, l, x, step);
-        step->used = layer_start;
-    }
+    for (int l = 0; l < c->n_layers; l++)
+        forward_layer(m, l, kv, batch, rope, x, step, saved ? &saved->layers[l] : NULL);
     b->rms_norm(b, x, m->final_norm, (float)c->rms_eps, hidden);
     step->used = start;
 }

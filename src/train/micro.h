@@ -1,0 +1,65 @@
+/* One micro-batch: rows of packed documents through forward, loss and backward.
+ *
+ * A row is what the data loader packs: documents one after another, each a sequence of its own with
+ * positions from 0 and nothing to see of the others. Rows are the unit in which a batch may be cut
+ * into micro-batches: a row is filled up to an even number of tokens, and of scored positions, so
+ * that gradients in bfloat16, which sum in pairs, do not depend on the cut. */
+#ifndef WEN_TRAIN_MICRO_H
+#define WEN_TRAIN_MICRO_H
+
+#include "train/loss.h"
+#include "train/params.h"
+
+/* A batch of rows, host memory, borrowed. Document d has tokens doc_start[d] .. doc_start[d+1]-1;
+ * row r has documents row_start[r] .. row_start[r+1]-1. */
+typedef struct Rows {
+    int n_rows;
+    const int *row_start, *doc_start;
+    const int32_t *ids, *targets; /* what follows each token; any id where the weight is 0 */
+    const float *weights;         /* of each token's loss; 0: not scored */
+} Rows;
+
+/* Tokens of rows from .. to-1 as the model sees them, filling included. */
+int rows_n_tokens(const Rows *rows, int from, int to);
+
+typedef struct Micro {
+    const Params *params;
+    int tokens_max;
+    bool recomputes;
+    Step step;
+    KvStore *kv;
+    Saved saved;
+    Arena arena;
+    /* Host and device copies of what a batch is made of. */
+    int32_t *ids, *positions, *pages, *score_rows, *score_targets;
+    float *score_weights, *losses;
+    SeqSpan *seqs;
+    struct MicroDevice *device;
+    /* The batch that is loaded. */
+    Batch batch;
+    LossRows loss;
+    Mat hidden;
+    size_t loaded; /* step->used behind Saved */
+} Micro;
+
+/* Room for up to tokens_max tokens at a time. */
+bool micro_open(Micro *m, const Params *p, int tokens_max, bool recomputes, Error *err) MUST_USE;
+void micro_close(Micro *m); /* a zeroed one is fine */
+
+/* Takes rows from .. to-1; their weights are multiplied by `scale` (1 / weights of the global
+ * batch). They have at most tokens_max tokens, filling included. */
+void micro_load(Micro *m, const Rows *rows, int from, int to, float scale);
+/* What mixture layers did, summed over micro-batches; device memory. */
+typedef struct MoeTotals {
+    int64_t *counts;   /* [n_layers, n_experts] */
+    double *prob_sums; /* [n_layers, n_experts] */
+    double *entropy;   /* [n_layers] */
+} MoeTotals;
+
+/* Through the layers. `totals` (NULL: do not count) are added to. */
+void micro_forward(Micro *m, const MoeTotals *totals);
+/* The loss and, with grads, the backward pass of what micro_forward left. Adds weight * loss of
+ * each scored row to *loss, in order, weights as scaled. */
+void micro_loss(Micro *m, const Grads *grads, const Balance *balance, double *loss);
+
+#endif
