@@ -1,0 +1,281 @@
+/* See checkpoint.h. */
+#include "train/checkpoint.h"
+
+#include "base/file.h"
+#include "formats/safetensors.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STATE_BYTES_MAX = 16 << 20, CHUNK_ELEMENTS = 1 << 20 };
+
+static char *folder_of(const char *out, int64_t step, const char *suffix)
+{
+    char name[64];
+    snprintf(name, sizeof name, "checkpoints/%" PRId64 "%s", step, suffix);
+    return file_join(out, name);
+}
+
+/* ---- Folders
+ * ------------------------------------------------------------------------------------------- */
+
+/* Removes a checkpoint's folder; one that is not there is fine. */
+static bool remove_folder(const char *folder, Error *err)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return errno == ENOENT || error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
+    bool ok = true;
+    for (const struct dirent *entry; ok && (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        char *path = file_join(folder, entry->d_name);
+        if (unlink(path) != 0)
+            ok = error_set(err, ERROR_IO, "%s: %s", path, strerror(errno));
+        mem_free(path);
+    }
+    closedir(dir);
+    if (ok && rmdir(folder) != 0)
+        ok = error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
+    return ok;
+}
+
+/* The step that a folder's name stands for, or -1: half-written ones are named otherwise. */
+static int64_t step_of(const char *name)
+{
+    char *end;
+    errno = 0;
+    const long long step = strtoll(name, &end, 10);
+    return name[0] >= '0' && name[0] <= '9' && *end == 0 && errno == 0 ? step : -1;
+}
+
+/* Steps of all checkpoints: their number, the newest and the oldest. */
+static int survey(const char *out, int64_t *newest, int64_t *oldest)
+{
+    char *folder = file_join(out, "checkpoints");
+    DIR *dir = opendir(folder);
+    int n = 0;
+    *newest = *oldest = -1;
+    for (const struct dirent *entry; dir && (entry = readdir(dir));) {
+        const int64_t step = step_of(entry->d_name);
+        if (step < 0)
+            continue;
+        *newest = n == 0 || step > *newest ? step : *newest;
+        *oldest = n == 0 || step < *oldest ? step : *oldest;
+        n++;
+    }
+    if (dir)
+        closedir(dir);
+    mem_free(folder);
+    return n;
+}
+
+int64_t checkpoint_newest(const char *out)
+{
+    int64_t newest, oldest;
+    survey(out, &newest, &oldest);
+    return newest;
+}
+
+static bool keep_last(const char *out, int keep, Error *err)
+{
+    int64_t newest, oldest;
+    bool ok = true;
+    while (ok && survey(out, &newest, &oldest) > keep) {
+        char *folder = folder_of(out, oldest, "");
+        ok = remove_folder(folder, err);
+        mem_free(folder);
+    }
+    return ok;
+}
+
+bool checkpoint_remove_all(const char *out, Error *err) { return keep_last(out, 0, err); }
+
+/* A rename is safe on the disk once the folder that holds the name is. */
+static bool sync_folder(const char *folder, Error *err)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY);
+    const bool ok = fd >= 0 && fsync(fd) == 0;
+    if (!ok)
+        error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* ---- Writing
+ * ------------------------------------------------------------------------------------------- */
+
+static bool write_array(SafetensorsWriter *w, Backend *b, const float *x, size_t n, Error *err)
+{
+    float *chunk = mem_try_alloc(sizeof *chunk * CHUNK_ELEMENTS, "a checkpoint's chunk", err);
+    bool ok = chunk != NULL;
+    for (size_t at = 0; ok && at < n; at += CHUNK_ELEMENTS) {
+        const size_t len = n - at < CHUNK_ELEMENTS ? n - at : CHUNK_ELEMENTS;
+        b->fetch(b, chunk, x + at, sizeof *chunk * len);
+        ok = safetensors_writer_write(w, chunk, sizeof *chunk * len, err);
+    }
+    mem_free(chunk);
+    return ok;
+}
+
+static const char *const array_names[] = {"masters", "m", "v"};
+
+static bool write_tensors(const char *folder, const Optim *o, Error *err)
+{
+    char *path = file_join(folder, "tensors.safetensors");
+    const float *arrays[] = {o->masters, o->m, o->v};
+    TensorInfo infos[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        infos[i].name = array_names[i];
+        infos[i].type = DTYPE_F32;
+        infos[i].n_dims = 1;
+        infos[i].dims[0] = (int64_t)o->params->size;
+    }
+    SafetensorsWriter *w = safetensors_writer_open(path, infos, 3, NULL, err);
+    bool ok = w != NULL;
+    for (int i = 0; ok && i < 3; i++)
+        ok = write_array(w, o->params->model->backend, arrays[i], o->params->size, err);
+    if (w && ok)
+        ok = safetensors_writer_commit(w, err);
+    else if (w)
+        safetensors_writer_cancel(w);
+    mem_free(path);
+    return ok;
+}
+
+static bool write_state(const char *folder, const Progress *p, const Optim *o, const TrainConfig *c,
+                        Error *err)
+{
+    json_t *norms = json_array();
+    for (int i = 0; i < SPIKE_WINDOW; i++)
+        json_array_append_new(norms, json_real(o->state.norms[i]));
+    json_t *json = json_pack("{s:I, s:I, s:f, s:I, s:I, s:o, s:O}", "step", (json_int_t)p->step,
+                             "tokens", (json_int_t)p->n_tokens, "seconds", p->seconds, "updates",
+                             (json_int_t)o->state.n_updates, "norms_seen",
+                             (json_int_t)o->state.n_norms, "norms", norms, "config", c->json);
+    char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    char *path = file_join(folder, "state.json");
+    const bool ok = file_write(path, str_from(text), err);
+    free(text);
+    mem_free(path);
+    json_decref(json);
+    return ok;
+}
+
+static bool write_data(const char *folder, const Data *d, Error *err)
+{
+    Buf bytes = {0};
+    char *path = file_join(folder, "data.bin");
+    data_save(d, &bytes);
+    const bool ok = file_write(path, buf_str(&bytes), err);
+    mem_free(path);
+    buf_free(&bytes);
+    return ok;
+}
+
+bool checkpoint_save(const char *out, int keep, const Progress *progress, const Optim *o,
+                     const Data *d, const TrainConfig *c, Error *err)
+{
+    char *unfinished = folder_of(out, progress->step, ".unfinished");
+    char *folder = folder_of(out, progress->step, "");
+    char *parent = file_join(out, "checkpoints");
+    const bool is_there = file_is_dir(folder); /* then it is the same, to the bit */
+    bool ok =
+        is_there || (remove_folder(unfinished, err) && file_make_dir(unfinished, err) &&
+                     write_tensors(unfinished, o, err) && write_data(unfinished, d, err) &&
+                     write_state(unfinished, progress, o, c, err) && sync_folder(unfinished, err));
+    if (ok && !is_there && rename(unfinished, folder) != 0)
+        ok = error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
+    ok = ok && sync_folder(parent, err) && keep_last(out, keep, err);
+    mem_free(unfinished);
+    mem_free(folder);
+    mem_free(parent);
+    return ok || error_add(err, "writing checkpoint %" PRId64, progress->step);
+}
+
+/* ---- Reading
+ * ------------------------------------------------------------------------------------------- */
+
+static bool read_tensors(const char *folder, Optim *o, Error *err)
+{
+    TensorTable *table = tensor_table_new();
+    char *path = file_join(folder, "tensors.safetensors");
+    float *arrays[] = {o->masters, o->m, o->v};
+    Backend *b = o->params->model->backend;
+    bool ok = safetensors_read(table, path, err);
+    for (int i = 0; ok && i < 3; i++) {
+        const NamedTensor *found = tensor_table_find(table, array_names[i]);
+        if (!found || !found->tensor.data || found->tensor.type != DTYPE_F32 ||
+            found->tensor.n_dims != 1 || found->tensor.dims[0] != (int64_t)o->params->size)
+            ok = error_set(err, ERROR_FORMAT, "%s: no %s of %zu numbers", path, array_names[i],
+                           o->params->size);
+        else
+            b->upload(b, arrays[i], found->tensor.data, sizeof(float) * o->params->size);
+    }
+    tensor_table_free(table);
+    mem_free(path);
+    return ok;
+}
+
+static bool read_state(const char *folder, Progress *p, Optim *o, const TrainConfig *c, Error *err)
+{
+    Buf text = {0}, difference = {0};
+    char *path = file_join(folder, "state.json");
+    json_error_t where;
+    json_t *json = NULL;
+    bool ok = file_read(&text, path, STATE_BYTES_MAX, err);
+    if (ok && !(json = json_loadb(text.data, text.bytes, 0, &where)))
+        ok = error_set(err, ERROR_FORMAT, "%s:%d: %s", path, where.line, where.text);
+    if (ok && train_config_differs(c, json_object_get(json, "config"), &difference))
+        ok = error_set(err, ERROR_ARGUMENT,
+                       "the run in this folder has another configuration (--fresh starts over): %s",
+                       difference.data);
+    if (ok) {
+        const json_t *norms = json_object_get(json, "norms");
+        p->step = json_integer_value(json_object_get(json, "step"));
+        p->n_tokens = json_integer_value(json_object_get(json, "tokens"));
+        p->seconds = json_number_value(json_object_get(json, "seconds"));
+        o->state.n_updates = json_integer_value(json_object_get(json, "updates"));
+        o->state.n_norms = json_integer_value(json_object_get(json, "norms_seen"));
+        for (size_t i = 0; i < SPIKE_WINDOW; i++)
+            o->state.norms[i] = json_number_value(json_array_get(norms, i));
+        if (p->step < 0 || o->state.n_updates < 0 || o->state.n_norms < 0)
+            ok = error_set(err, ERROR_FORMAT, "%s: a count is negative", path);
+    }
+    json_decref(json);
+    buf_free(&text);
+    buf_free(&difference);
+    mem_free(path);
+    return ok;
+}
+
+static bool read_data(const char *folder, Data *d, Error *err)
+{
+    Buf bytes = {0};
+    char *path = file_join(folder, "data.bin");
+    bool ok = file_read(&bytes, path, SIZE_MAX, err);
+    if (ok && !data_load(d, buf_str(&bytes)))
+        ok = error_set(err, ERROR_FORMAT, "%s: it does not fit the data, which has changed", path);
+    mem_free(path);
+    buf_free(&bytes);
+    return ok;
+}
+
+bool checkpoint_load(const char *out, int64_t step, Progress *progress, Optim *o, Data *d,
+                     const TrainConfig *c, Error *err)
+{
+    char *folder = folder_of(out, step, "");
+    const bool ok = read_state(folder, progress, o, c, err) && read_data(folder, d, err) &&
+                    read_tensors(folder, o, err);
+    if (ok)
+        params_publish(o->params, o->masters);
+    mem_free(folder);
+    return ok || error_add(err, "resuming from checkpoint %" PRId64, step);
+}

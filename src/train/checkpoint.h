@@ -1,0 +1,33 @@
+/* Checkpoints: OUT/checkpoints/STEP/ with
+ *   state.json           step, optimizer's counters, the configuration, tokens and seconds so far
+ *   tensors.safetensors  "masters", "m", "v": flat f32 arrays in the order of Params
+ *   data.bin             the data's cursor
+ * A folder is written beside its place and renamed when all of it is on the disk, so that a killed
+ * process or a full disk leaves the one before. The model is in no other state than this. */
+#ifndef WEN_TRAIN_CHECKPOINT_H
+#define WEN_TRAIN_CHECKPOINT_H
+
+#include "train/data.h"
+#include "train/optim.h"
+
+/* Where a run stands. */
+typedef struct Progress {
+    int64_t step; /* steps done */
+    int64_t n_tokens;
+    double seconds;
+} Progress;
+
+/* Writes OUT/checkpoints/STEP and removes the oldest beyond `keep`. */
+bool checkpoint_save(const char *out, int keep, const Progress *progress, const Optim *o,
+                     const Data *d, const TrainConfig *c, Error *err) MUST_USE;
+
+/* The newest checkpoint's step, or -1 when there is none. */
+int64_t checkpoint_newest(const char *out);
+/* Takes it up: masters, moments, counters, cursor; a configuration that may not change and did is
+ * an error that lists the differences. Weights are published. */
+bool checkpoint_load(const char *out, int64_t step, Progress *progress, Optim *o, Data *d,
+                     const TrainConfig *c, Error *err) MUST_USE;
+/* Removes all of a run's checkpoints. */
+bool checkpoint_remove_all(const char *out, Error *err) MUST_USE;
+
+#endif

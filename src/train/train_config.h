@@ -1,0 +1,51 @@
+/* The configuration of a training run: YAML, read once and checked in full before anything is
+ * computed. A key that does not exist is an error that names the nearest one. docs/training.md
+ * lists the keys. (Hyper-parameters of the model itself: model/config.h.) */
+#ifndef WEN_TRAIN_TRAIN_CONFIG_H
+#define WEN_TRAIN_TRAIN_CONFIG_H
+
+#include "train/optim.h"
+
+enum { TRAIN_SOURCES_MAX = 64 };
+
+typedef struct TrainSource {
+    const char *path;
+    double weight; /* its share of documents drawn, relative to the others' */
+} TrainSource;
+
+typedef struct TrainConfig {
+    /* model */
+    const char *from; /* a checkpoint to go on from; NULL: random weights of `shape` */
+    json_t *shape;    /* config.json's keys; borrowed from json */
+    double init_deviation;
+    DType compute;         /* F32 or BF16 */
+    const char *tokenizer; /* a model whose tokenizer is used; NULL: that of `from` */
+    /* data */
+    TrainSource sources[TRAIN_SOURCES_MAX];
+    int n_sources;
+    int64_t seed;
+    /* batch */
+    int rows, tokens; /* of the global batch: rows of so many tokens */
+    int micro_rows;   /* at a time */
+    int grains;
+    bool recomputes;
+    double balance; /* coefficient of the load-balancing loss */
+    OptimOptions optimizer;
+    Schedule schedule;
+    int64_t checkpoint_every, log_every;
+    int checkpoint_keep;
+    json_t *json; /* complete, defaults filled in; owned */
+} TrainConfig;
+
+/* Reads `path`, then applies n_sets texts "a.b=value". */
+bool train_config_read(TrainConfig *c, const char *path, const char *const *sets, int n_sets,
+                       Error *err) MUST_USE;
+void train_config_close(TrainConfig *c); /* a zeroed one is fine */
+
+/* The configuration with all defaults, as YAML. */
+void train_config_write(const TrainConfig *c, Buf *out);
+/* What differs in keys that a resumed run may not change, "key: old -> new" apart by ";"; false
+ * when nothing does. `old`: the json of the run that is resumed. */
+bool train_config_differs(const TrainConfig *c, const json_t *old, Buf *difference);
+
+#endif
