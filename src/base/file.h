@@ -11,7 +11,7 @@ typedef struct FileMap {
 
 bool file_map(FileMap *map, const char *path, Error *err) MUST_USE;
 void file_unmap(FileMap *map);
-/* Lets go of the memory that a mapping's pages take; who reads them again gets them from the file. */
+/* Lets go of the memory that a mapping's pages take; reading them again reads the file. */
 void file_map_release(const FileMap *map);
 
 /* Reads a file ("-" is standard input) of at most bytes_max bytes into a Buf. */

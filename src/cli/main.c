@@ -15,6 +15,7 @@ typedef struct Command {
 static const Command commands[] = {
     {"run", cmd_run, "one answer, or a conversation"},
     {"info", cmd_info, "what a model is, what memory it takes"},
+    {"quantize", cmd_quantize, "a model's weights in another element type"},
     {"score", cmd_score, "log-probabilities of given text or ids"},
     {"tokenize", cmd_tokenize, "text to ids, and back"},
     {"render", cmd_render, "messages to the exact prompt text"},

@@ -135,8 +135,9 @@ static bool convert_one(Converter *c, const PlannedTensor *t, const Tensor *sour
         }
         if (!write_out(c, w->out, dtype_row_bytes(w->type, w->n)))
             return false;
-        if (c->options->progress)
-            c->options->progress(c->options->context, t->text, c->bytes_done, c->bytes_in);
+        if (c->options->progress &&
+            !c->options->progress(c->options->context, t->text, c->bytes_done, c->bytes_in))
+            return error_set(c->err, ERROR_CANCELLED, "stopped");
     }
     return true;
 }

@@ -72,8 +72,8 @@ typedef struct ConvertOptions {
     bool measure_error;
     int n_threads; /* 0: all */
     /* Called between pieces of work, many times for a large tensor; NULL: silent. Bytes of input.
-     */
-    void (*progress)(void *context, const char *tensor, uint64_t done_bytes, uint64_t total_bytes);
+     * False stops the conversion: ERROR_CANCELLED. */
+    bool (*progress)(void *context, const char *tensor, uint64_t done_bytes, uint64_t total_bytes);
     void (*tensor_done)(void *context, const ConvertedTensor *tensor); /* may be NULL */
     void *context;
 } ConvertOptions;

@@ -47,6 +47,14 @@ static void convert_error(const char *in, const char *out, const char *type, Err
     package_close(p);
 }
 
+static void expect_no_trace(const char *out)
+{
+    char command[700];
+    snprintf(command, sizeof command, "test -z \"$(ls -d '%s'* 2>/dev/null)\"", out);
+    if (system(command) != 0)
+        fail_msg("%s left something behind", out);
+}
+
 static char *write_folder(const Fixture *f, const char *name)
 {
     char *dir = temp_path(name);
@@ -347,19 +355,20 @@ static void threads_do_not_show(void **state)
 }
 
 typedef struct Watch {
-    uint64_t done, total;
+    uint64_t done, total, stop_at;
     int n_tensors;
     double worst;
     uint64_t bytes_out;
 } Watch;
 
-static void watch_progress(void *context, const char *tensor, uint64_t done, uint64_t total)
+static bool watch_progress(void *context, const char *tensor, uint64_t done, uint64_t total)
 {
     Watch *w = context;
     assert_non_null(tensor);
     assert_true(done > w->done && done <= total);
     w->done = done;
     w->total = total;
+    return done < w->stop_at;
 }
 
 static void watch_tensor(void *context, const ConvertedTensor *t)
@@ -380,7 +389,7 @@ static void progress_and_errors_are_told(void **state)
     fixture_plan(f);
     char *dir = write_folder(f, "watched"), *out = temp_path("watched.gguf");
     Package *p = open_ok(dir);
-    Watch watch = {0};
+    Watch watch = {.stop_at = UINT64_MAX};
     ConvertOptions options = {.type = "Q8_0",
                               .measure_error = true,
                               .progress = watch_progress,
@@ -391,20 +400,16 @@ static void progress_and_errors_are_told(void **state)
     assert_int_equal(watch.n_tensors, f->n - 2 * 3 * 2);       /* banks */
     assert_true(watch.worst > 0.0001 && watch.worst < 0.0004); /* sigma 0.05 */
     assert_true(watch.bytes_out > watch.total / 2 && watch.bytes_out < watch.total);
+    remove(out);
+    watch = (Watch){.stop_at = watch.total / 2};
+    assert_error(package_convert(p, out, &options, &err), ERROR_CANCELLED, "stopped");
+    expect_no_trace(out);
     package_close(p);
     mem_free(f);
     mem_free(dir), mem_free(out);
 }
 
 /* ---- refusals -------------------------------------------------------------------------------- */
-
-static void expect_no_trace(const char *out)
-{
-    char command[700];
-    snprintf(command, sizeof command, "test -z \"$(ls -d '%s'* 2>/dev/null)\"", out);
-    if (system(command) != 0)
-        fail_msg("%s left something behind", out);
-}
 
 static void poke(const char *dir, float value)
 {

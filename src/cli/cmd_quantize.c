@@ -1,0 +1,191 @@
+/* wen quantize: a model's weights in another element type, as a GGUF file or a folder of
+ * safetensors. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/term.h"
+#include "formats/package.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PROGRESS_EVERY_S 0.2
+
+/* The built-in model (src/api/builtin.S), if the program has one. */
+extern const unsigned char wen_builtin_begin[] __attribute__((weak));
+extern const unsigned char wen_builtin_end[] __attribute__((weak));
+
+typedef struct Quantize {
+    const char *in, *out, *type;
+    int64_t n_threads;
+    bool is_json, measures;
+    double began_s, shown_s;
+    uint64_t bytes_in, bytes_out;
+    double n_elements;
+    Buf tensors; /* the JSON list, or the table of errors */
+} Quantize;
+
+static double gigabytes(uint64_t bytes) { return (double)bytes / 1e9; }
+
+/* False: Ctrl-C was pressed. */
+static bool show_progress(void *context, const char *tensor, uint64_t done, uint64_t total)
+{
+    Quantize *q = context;
+    double now = clock_seconds();
+    if (now - q->shown_s >= PROGRESS_EVERY_S) {
+        char line[160];
+        double rate = (double)done / (now - q->began_s);
+        int left_s = (int)((double)(total - done) / rate + 0.5);
+        snprintf(line, sizeof line, "%3.0f %%  %.2f of %.2f GB  %.0f MB/s  %d:%02d left  %s",
+                 100 * (double)done / (double)total, gigabytes(done), gigabytes(total), rate / 1e6,
+                 left_s / 60, left_s % 60, tensor);
+        term_progress(line);
+        q->shown_s = now;
+    }
+    return !term_take_interrupt();
+}
+
+static void put_json(Quantize *q, const ConvertedTensor *t)
+{
+    Buf *out = &q->tensors;
+    buf_puts(out, out->bytes ? ",\n  {\"name\": " : "\n  {\"name\": ");
+    buf_put_json(out, str_from(t->info.name));
+    buf_puts(out, ", \"shape\": [");
+    for (int i = 0; i < t->info.n_dims; i++)
+        buf_printf(out, "%s%" PRId64, i ? ", " : "", t->info.dims[i]);
+    buf_printf(out, "], \"from\": \"%s\", \"to\": \"%s\", \"bytes\": %" PRIu64, dtype_name(t->from),
+               dtype_name(t->info.type), t->bytes_out);
+    if (q->measures)
+        buf_printf(out, ", \"rms_error\": %.6g", t->rms_error);
+    buf_putc(out, '}');
+}
+
+static void note_tensor(void *context, const ConvertedTensor *t)
+{
+    Quantize *q = context;
+    double n = 1;
+    for (int i = 0; i < t->info.n_dims; i++)
+        n *= (double)t->info.dims[i];
+    q->n_elements += n;
+    q->bytes_in += t->bytes_in;
+    q->bytes_out += t->bytes_out;
+    if (q->is_json)
+        put_json(q, t);
+    else if (q->measures)
+        buf_printf(&q->tensors, "%-48s %5s -> %-5s %.4g\n", t->info.name, dtype_name(t->from),
+                   dtype_name(t->info.type), t->rms_error);
+}
+
+static void print_summary(const Quantize *q, double seconds)
+{
+    if (!q->is_json) {
+        fwrite(q->tensors.data, 1, q->tensors.bytes, stdout);
+        printf("%s: %.3f GB (from %.3f GB), %.2f bits a weight, %.1f s\n", q->out,
+               gigabytes(q->bytes_out), gigabytes(q->bytes_in),
+               8 * (double)q->bytes_out / q->n_elements, seconds);
+        return;
+    }
+    Buf head = {0};
+    buf_puts(&head, "{\"in\": ");
+    buf_put_json(&head, str_from(q->in));
+    buf_puts(&head, ", \"out\": ");
+    buf_put_json(&head, str_from(q->out));
+    buf_puts(&head, ", \"type\": ");
+    buf_put_json(&head, str_from(q->type));
+    printf("%s, \"bytes_in\": %" PRIu64 ", \"bytes_out\": %" PRIu64
+           ", \"bits_per_weight\": %.4f, \"seconds\": %.3f, \"tensors\": [",
+           head.data, q->bytes_in, q->bytes_out, 8 * (double)q->bytes_out / q->n_elements, seconds);
+    fwrite(q->tensors.data, 1, q->tensors.bytes, stdout);
+    printf("\n]}\n");
+    buf_free(&head);
+}
+
+static Package *open_input(const char *path, Error *err)
+{
+    if (strcmp(path, "builtin") != 0 || !wen_builtin_begin)
+        return package_open(path, true, err);
+    Str bytes = {(const char *)wen_builtin_begin, (size_t)(wen_builtin_end - wen_builtin_begin)};
+    return package_open_memory(bytes, path, err);
+}
+
+static int convert(Quantize *q)
+{
+    Error err = {0};
+    ConvertOptions options = {.type = q->type,
+                              .as_safetensors = !str_ends(str_from(q->out), STR(".gguf")),
+                              .measure_error = q->measures,
+                              .n_threads = (int)q->n_threads,
+                              .progress = show_progress,
+                              .tensor_done = note_tensor,
+                              .context = q};
+    term_catch_interrupts();
+    Package *in = open_input(q->in, &err);
+    q->began_s = clock_seconds();
+    bool ok = in && package_convert(in, q->out, &options, &err);
+    package_close(in);
+    term_progress(NULL);
+    if (err.code == ERROR_CANCELLED)
+        term_die_interrupted();
+    if (ok)
+        print_summary(q, clock_seconds() - q->began_s);
+    else
+        term_note("%s", err.message);
+    buf_free(&q->tensors);
+    return term_finish_output() && ok ? 0 : 1;
+}
+
+int cmd_quantize(int argc, char **argv)
+{
+    Quantize q = {0};
+    const Arg options[] = {
+        {.name = "type",
+         .kind = ARG_TEXT,
+         .value = &q.type,
+         .value_name = "T",
+         .help = "F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q6_K Q4_K_M Q4_K_S Q5_K_M Q5_K_S"},
+        {.name = "measure",
+         .kind = ARG_FLAG,
+         .value = &q.measures,
+         .help = "tell the RMS error of every tensor"},
+        {.name = "threads",
+         .kind = ARG_INT,
+         .value = &q.n_threads,
+         .value_name = "N",
+         .help = "compute threads (default: one for each processor)",
+         .min = 1,
+         .max = 256},
+        {.name = "json",
+         .kind = ARG_FLAG,
+         .value = &q.is_json,
+         .help = "print a summary as one JSON object"},
+        {.name = NULL},
+    };
+    const ArgSpec spec = {
+        .command = "quantize",
+        .usage = "IN OUT --type T",
+        .about =
+            "Writes the model IN (a GGUF file, or a folder of safetensors) with its weights as "
+            "type T:\na GGUF file if OUT ends in .gguf, else a folder of safetensors (F32, F16, "
+            "BF16).\nNorms, biases and routers of a GGUF stay F32; the _M and _S mixes give "
+            "sensitive tensors more bits.",
+        .options = options,
+        .n_words_min = 2,
+        .n_words_max = 2};
+    ArgWords words;
+    int status;
+    if (!args_parse(&spec, argc, argv, &words, &status))
+        return status;
+    q.in = words.words[0];
+    q.out = words.words[1];
+    DType plain;
+    if (!q.type)
+        return term_usage("quantize", "--type is missing");
+    if (!package_convert_knows(q.type))
+        return term_usage("quantize", "--type: no such type");
+    bool is_plain = dtype_from_name(str_from(q.type), &plain) && dtype_info(plain)->block_len == 1;
+    if (!is_plain && !str_ends(str_from(q.out), STR(".gguf")))
+        return term_usage("quantize", "OUT should end in .gguf; a folder holds F32, F16 or BF16");
+    return convert(&q);
+}
