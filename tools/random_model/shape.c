@@ -249,7 +249,9 @@ json_t *shape_config(const Shape *s, const SpecialIds *ids, const char *torch_dt
         "rope_scaling", "sliding_window", "tie_word_embeddings", s->tie_word_embeddings,
         "torch_dtype", torch_dtype, "transformers_version", "4.51.0", "use_cache", 1,
         "use_sliding_window", 0, "vocab_size", s->vocab_size);
-    if (!is_qwen2) {
+    if (is_qwen2) { /* named, but switched off by use_sliding_window */
+        put_int(c, "sliding_window", s->vocab_size == VOCAB_QWEN25_BIG ? 131072 : 32768);
+    } else {
         put_int(c, "head_dim", s->head_dim);
         put_bool(c, "attention_bias", false);
     }
