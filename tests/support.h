@@ -52,8 +52,8 @@ void test_write(const char *path, const void *data, size_t bytes);
 int test_main(const char *name, const struct CMUnitTest *tests, size_t n_tests);
 #define TEST_MAIN(name, tests) test_main(name, tests, sizeof(tests) / sizeof *(tests))
 
-/* A block that ends right before an unreadable page: reads and writes past `bytes` crash. Freed with
- * guard_free. */
+/* A block that ends right before an unreadable page: reads and writes past `bytes` crash. Freed
+ * with guard_free. */
 void *guard_alloc(size_t bytes);
 void guard_free(void *block, size_t bytes);
 

@@ -4,15 +4,15 @@
  * trainer are written in these operations. Below it nobody knows the model.
  *
  * Rules that hold for every operation:
- *  - Operations are queued in order and return nothing to the host; results stay on the device until
- *    `fetch`. They cannot fail: shapes are asserted, memory was reserved before (`reserve`).
+ *  - Operations are queued in order and return nothing to the host; results stay on the device
+ * until `fetch`. They cannot fail: shapes are asserted, memory was reserved before (`reserve`).
  *  - A row's result depends on that row (and on the keys and values its sequence wrote) only, never
  *    on its batch-mates, on how many rows there are, or on the number of threads. Every sum has one
  *    fixed order. docs/numerics.md says what that costs.
- *  - Mats are dense f32 unless a comment says otherwise; an output may not overlap an input unless a
- *    comment says so.
- *  - Pointers to int32_t and float beside Mats (ids, positions, offsets) are device memory too, from
- *    `alloc` or a Step.
+ *  - Mats are dense f32 unless a comment says otherwise; an output may not overlap an input unless
+ * a comment says so.
+ *  - Pointers to int32_t and float beside Mats (ids, positions, offsets) are device memory too,
+ * from `alloc` or a Step.
  */
 #ifndef WEN_BACKEND_BACKEND_H
 #define WEN_BACKEND_BACKEND_H
@@ -32,8 +32,8 @@ typedef struct KvStore KvStore;
 enum { KV_PAGE_TOKENS = 64 };
 
 /* One sequence's share of a step: rows first_row .. first_row+n_rows-1 of the batch are its
- * positions first_position, first_position+1, ... Queries see the keys at positions up to their own,
- * in this sequence's pages. */
+ * positions first_position, first_position+1, ... Queries see the keys at positions up to their
+ * own, in this sequence's pages. */
 typedef struct SeqSpan {
     int32_t first_row, n_rows;
     int32_t first_position;
@@ -62,21 +62,21 @@ typedef struct MoeRoutes {
 
 /* How to pick one token from one row of logits. */
 typedef struct SampleRow {
-    float temperature;      /* 0: the largest logit, lowest id on ties */
-    int top_k;              /* 0: all */
-    float top_p, min_p;     /* 1 and 0: all */
+    float temperature;  /* 0: the largest logit, lowest id on ties */
+    int top_k;          /* 0: all */
+    float top_p, min_p; /* 1 and 0: all */
     float repetition_penalty, presence_penalty, frequency_penalty; /* 1, 0, 0: none */
     uint64_t seed;
-    uint64_t position;      /* of the token being drawn: with seed it fixes the noise */
-    int n_allowed;          /* ids >= n_allowed are never drawn (padding rows of the head) */
+    uint64_t position; /* of the token being drawn: with seed it fixes the noise */
+    int n_allowed;     /* ids >= n_allowed are never drawn (padding rows of the head) */
     /* Tokens seen: pairs of id and how often in the output (0: only in the prompt). */
     const int32_t *seen_ids, *seen_counts;
     int n_seen;
     const int32_t *bias_ids; /* logit_bias: added before everything else */
     const float *bias;
     int n_bias;
-    const uint32_t *mask;    /* bit id set: allowed (a grammar's mask); NULL: all */
-    int n_top;               /* how many alternatives to report, at most SAMPLE_TOP_MAX */
+    const uint32_t *mask; /* bit id set: allowed (a grammar's mask); NULL: all */
+    int n_top;            /* how many alternatives to report, at most SAMPLE_TOP_MAX */
 } SampleRow;
 
 enum { SAMPLE_TOP_MAX = 128 };
@@ -124,7 +124,8 @@ struct Backend {
      * the bank with source NULL data and fill it with weight_set. Refuses NaN in nothing: contents
      * are not looked at. */
     Weight *(*weight_new)(Backend *b, const Tensor *source, int n_mats, Error *err);
-    /* Replaces matrix `mat` of w by `source`: same type, or f32 (converted; the trainer's masters). */
+    /* Replaces matrix `mat` of w by `source`: same type, or f32 (converted; the trainer's masters).
+     */
     void (*weight_set)(Backend *b, Weight *w, int mat, const Tensor *source);
     /* Reads rows from .. from+n-1 of matrix `mat` back as f32 into host memory [n, n_cols]. */
     void (*weight_get)(Backend *b, const Weight *w, int mat, int from, int n, float *out);
@@ -150,7 +151,8 @@ struct Backend {
     /* y += x. */
     void (*add)(Backend *b, Mat y, Mat x);
 
-    /* y[t][i] = x[t][i] * w[i] / sqrt(mean_i(x[t][i]^2) + eps). y may be x. Zhang & Sennrich 2019. */
+    /* y[t][i] = x[t][i] * w[i] / sqrt(mean_i(x[t][i]^2) + eps). y may be x. Zhang & Sennrich 2019.
+     */
     void (*rms_norm)(Backend *b, Mat x, const float *w, float eps, Mat y);
 
     /* table[t] = cos(p f_0) .. cos(p f_{d/2-1}), sin(p f_0) .. for p = positions[t], times
@@ -267,8 +269,8 @@ struct Backend {
                       double *prob_sums, double *entropy_sum);
     /* dact, dpairs: gradients of the rows of pairs, made without the routes' weights.
      *   dweight[t][s] = act[place(t,s)] . dact[place(t,s)];  then both rows *= weight[t][s]. */
-    void (*moe_combine_backward)(Backend *b, const MoeRoutes *routes, Mat act, Mat dact,
-                                 Mat dpairs, float *dweight);
+    void (*moe_combine_backward)(Backend *b, const MoeRoutes *routes, Mat act, Mat dact, Mat dpairs,
+                                 float *dweight);
     /* Of gather_rows by routes->pair_token: dx[t] = sum over slots, in order, of
      * dpairs[place(t,s)]. */
     void (*moe_gather_backward)(Backend *b, const MoeRoutes *routes, Mat dpairs, Mat dx);
@@ -298,7 +300,8 @@ struct Backend {
  * backends exist. */
 Backend *backend_open(const char *device, int n_threads, Error *err) MUST_USE;
 
-/* ---- Step: bump allocation of device memory for one forward pass ------------------------------ */
+/* ---- Step: bump allocation of device memory for one forward pass ------------------------------
+ */
 
 /* Made once for the largest step, reset after each: a step allocates nothing. */
 typedef struct Step {

@@ -2,8 +2,8 @@
  *
  * The caller is one of the workers, so a pool of 1 has no threads of its own. Workers spin for a
  * short while between jobs (a decode step forks hundreds of times) and then sleep. Tasks are handed
- * out in order, one at a time, to whoever is free: which thread runs a task is not fixed, so a task's
- * result must not depend on it. One job at a time; no nesting. */
+ * out in order, one at a time, to whoever is free: which thread runs a task is not fixed, so a
+ * task's result must not depend on it. One job at a time; no nesting. */
 #ifndef WEN_BASE_POOL_H
 #define WEN_BASE_POOL_H
 

@@ -1,4 +1,5 @@
-/* UTF-8, strictly as Unicode defines it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* UTF-8, strictly as Unicode defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
+ */
 #ifndef WEN_BASE_UTF8_H
 #define WEN_BASE_UTF8_H
 

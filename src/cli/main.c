@@ -43,7 +43,7 @@ static int unknown_command(const char *name)
 
 static void print_help(FILE *out)
 {
-    fprintf(out, "wen %s: Qwen3 models, run, served and trained\n\nusage: wen COMMAND ...\n\n",
+    fprintf(out, "wen %s: Qwen3 models on your own machine\n\nusage: wen COMMAND ...\n\n",
             wen_version());
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);

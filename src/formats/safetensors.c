@@ -1,6 +1,6 @@
-/* See safetensors.h. The header is read event by event, without a tree, every error with its byte in
- * the file. Like the reference reader this one wants the data section covered exactly: no overlap,
- * no hole, nothing behind it. */
+/* See safetensors.h. The header is read event by event, without a tree, every error with its byte
+ * in the file. Like the reference reader this one wants the data section covered exactly: no
+ * overlap, no hole, nothing behind it. */
 #include "formats/safetensors.h"
 
 #include "base/bug.h"
@@ -240,16 +240,15 @@ static bool check_coverage(HeaderReader *h)
     for (size_t i = 0; i < h->n_extents; i++) {
         const Extent *e = &h->extents[i];
         if (e->begin != covered)
-            return error_set(h->err, ERROR_FORMAT,
-                             "byte %zu: data offsets %s: [%" PRIu64 ", %" PRIu64
-                             "] after data up to %" PRIu64,
-                             e->at, e->begin < covered ? "overlap" : "leave a hole", e->begin,
-                             e->end, covered);
+            return error_set(
+                h->err, ERROR_FORMAT,
+                "byte %zu: data offsets %s: [%" PRIu64 ", %" PRIu64 "] after data up to %" PRIu64,
+                e->at, e->begin < covered ? "overlap" : "leave a hole", e->begin, e->end, covered);
         covered = e->end;
     }
     if (covered != h->data_bytes)
-        return error_set(h->err, ERROR_FORMAT, "byte %" PRIu64 ": %" PRIu64
-                         " bytes belong to no tensor",
+        return error_set(h->err, ERROR_FORMAT,
+                         "byte %" PRIu64 ": %" PRIu64 " bytes belong to no tensor",
                          h->data_at + covered, h->data_bytes - covered);
     return true;
 }
@@ -283,10 +282,8 @@ bool safetensors_read(TensorTable *table, const char *path, Error *err)
                          "%s: byte 0: header of %" PRIu64
                          " bytes in a file of %zu (not safetensors, or cut off)",
                          path, header_bytes, map.bytes);
-    HeaderReader h = {.path = path,
-                      .file = map.data,
-                      .data_at = LENGTH_BYTES + (size_t)header_bytes,
-                      .err = err};
+    HeaderReader h = {
+        .path = path, .file = map.data, .data_at = LENGTH_BYTES + (size_t)header_bytes, .err = err};
     h.data_bytes = map.bytes - h.data_at;
     json_reader_open_at(&h.json, (Str){(const char *)map.data, h.data_at}, LENGTH_BYTES);
     bool ok = read_header(&h, table);

@@ -195,7 +195,8 @@ static uint32_t four_digits(Str s, size_t at)
     return value;
 }
 
-/* The code point of the four digits at `at` (behind the u); *end is behind it and behind its partner. */
+/* The code point of the four digits at `at` (behind the u); *end is behind it and behind its
+ * partner. */
 static uint32_t escaped_cp(Str s, size_t at, size_t *end)
 {
     uint32_t cp = four_digits(s, at);

@@ -13,7 +13,8 @@
 
 static const char *const files[][2] = {
     {"config.json",
-     "{\"model_type\":\"qwen3\",\"hidden_size\":2,\"num_hidden_layers\":1,\"num_attention_heads\":1,"
+     "{\"model_type\":\"qwen3\",\"hidden_size\":2,\"num_hidden_layers\":1,\"num_attention_heads\":"
+     "1,"
      "\"num_key_value_heads\":1,\"head_dim\":2,\"intermediate_size\":2,\"vocab_size\":3,"
      "\"rms_norm_eps\":1e-6,\"rope_theta\":1e6,\"max_position_embeddings\":64,"
      "\"tie_word_embeddings\":true}"},
@@ -42,11 +43,10 @@ static void write_file(const char *name, const void *data, size_t n)
 
 static void write_weights(void)
 {
-    static const char *const names[] = {"input_layernorm.weight",  "self_attn.q_proj.weight",
-                                        "self_attn.k_proj.weight", "self_attn.v_proj.weight",
-                                        "self_attn.o_proj.weight", "post_attention_layernorm.weight",
-                                        "mlp.gate_proj.weight",    "mlp.up_proj.weight",
-                                        "mlp.down_proj.weight"};
+    static const char *const names[] = {
+        "input_layernorm.weight",  "self_attn.q_proj.weight", "self_attn.k_proj.weight",
+        "self_attn.v_proj.weight", "self_attn.o_proj.weight", "post_attention_layernorm.weight",
+        "mlp.gate_proj.weight",    "mlp.up_proj.weight",      "mlp.down_proj.weight"};
     Error err = {0};
     TensorInfo infos[11] = {{"model.embed_tokens.weight", DTYPE_F32, 2, {3, 2}},
                             {"model.norm.weight", DTYPE_F32, 1, {2}}};
@@ -56,8 +56,7 @@ static void write_weights(void)
         snprintf(full[i], sizeof full[i], "model.layers.0.%s", names[i]);
         infos[i + 2] = (TensorInfo){full[i], DTYPE_F32, strstr(names[i], "norm") ? 1 : 2, {2, 2}};
     }
-    SafetensorsWriter *w =
-        safetensors_writer_open(path_of("w.safetensors"), infos, 11, NULL, &err);
+    SafetensorsWriter *w = safetensors_writer_open(path_of("w.safetensors"), infos, 11, NULL, &err);
     ASSERT(w);
     for (int i = 0; i < 11; i++)
         ASSERT(safetensors_writer_write(w, zeros, i ? infos[i].n_dims * 8 : 24, &err));
@@ -73,7 +72,8 @@ static void remove_folder(void)
 
 static void prepare(void)
 {
-    snprintf(dir, sizeof dir, "%s/wen-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(dir, sizeof dir, "%s/wen-fuzz-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     ASSERT(mkdtemp(dir));
     atexit(remove_folder);
     write_weights();

@@ -87,8 +87,9 @@ static void utf8_accepts_exactly_scalars(void **state)
             assert_int_equal(tail, cut);
         }
     }
-    static const char *const bad[] = {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80",
-                                      "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80"};
+    static const char *const bad[] = {
+        "\x80",         "\xC0\x80",         "\xC1\xBF",         "\xE0\x80\x80",
+        "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint32_t cp;
         assert_int_equal(utf8_decode(str_from(bad[i]), &cp), 0);
@@ -203,10 +204,14 @@ static void halves_round_to_even(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_keeps_place_and_cuts), cmocka_unit_test(arena_gives_zeroed_aligned_slices),
-        cmocka_unit_test(injected_failure_reports),   cmocka_unit_test(utf8_accepts_exactly_scalars),
-        cmocka_unit_test(json_strings_are_escaped),   cmocka_unit_test(writer_is_atomic),
-        cmocka_unit_test(pool_runs_every_task_once),  cmocka_unit_test(halves_round_to_even),
+        cmocka_unit_test(error_keeps_place_and_cuts),
+        cmocka_unit_test(arena_gives_zeroed_aligned_slices),
+        cmocka_unit_test(injected_failure_reports),
+        cmocka_unit_test(utf8_accepts_exactly_scalars),
+        cmocka_unit_test(json_strings_are_escaped),
+        cmocka_unit_test(writer_is_atomic),
+        cmocka_unit_test(pool_runs_every_task_once),
+        cmocka_unit_test(halves_round_to_even),
     };
     return TEST_MAIN("base", tests);
 }
