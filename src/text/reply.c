@@ -280,17 +280,18 @@ bool reply_next(ReplyParser *p, ReplyEvent *event)
 }
 
 /* Where the reply begins in the prompt: at the last thinking tag of the last turn, or behind the
- * last added token that is no tag; at the prompt's end when it has neither. */
+ * last added token that is no tag; -1 when it has neither. */
 static int tail_start(const ReplyParser *p, const int32_t *prompt, int n_prompt)
 {
     for (int i = n_prompt - 1; i >= 0; i--) {
         Tag tag = tag_of(p, prompt[i]);
         if (tag == TAG_THINK || tag == TAG_THINK_END)
             return i;
-        if (tag == TAG_NONE && tokenizer_is_added(p->tokenizer, prompt[i]))
+        bool begins_text = prompt[i] == tokenizer_bos_id(p->tokenizer);
+        if (tag == TAG_NONE && !begins_text && tokenizer_is_added(p->tokenizer, prompt[i]))
             return i + 1;
     }
-    return n_prompt;
+    return -1;
 }
 
 /* What the prompt holds of the reply is not reported again, but for a call that it leaves open. */
@@ -316,6 +317,10 @@ static void forget_prompt(ReplyParser *p)
 static void read_prompt(ReplyParser *p, const int32_t *prompt, int n_prompt)
 {
     int i = tail_start(p, prompt, n_prompt);
+    if (i < 0) {
+        p->plain = n_prompt > 0; /* no turns: the text is simply continued */
+        return;
+    }
     /* Behind <|im_start|> the line with the role is not the reply's. */
     if (i > 0 && prompt[i - 1] == tokenizer_added_id(p->tokenizer, "<|im_start|>")) {
         for (bool in_role = true; i < n_prompt && in_role; i++) {

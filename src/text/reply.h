@@ -39,7 +39,9 @@ typedef struct ReplyOptions {
     const int32_t *prompt; /* the prompt's ids: the start state */
     int n_prompt;
     bool parse_tools; /* false: <tool_call> blocks are text */
-    bool plain;       /* all of it is text, every newline kept (completion of raw prompts) */
+    /* All of it is text, every newline kept: the completion of a raw prompt. A prompt without any
+     * added token (but the one for the beginning of a text) is taken for one by itself. */
+    bool plain;
 } ReplyOptions;
 
 ReplyParser *reply_new(const Tokenizer *t, const ReplyOptions *options);

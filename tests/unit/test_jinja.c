@@ -123,6 +123,8 @@ static void provenance_follows_every_operation(void **state)
          "}}",
          "<a-b-c> <a-b-c> <-b-c>"},
         {"{{ ('k' + s + 'k').split('-')|join('+') }}", "k<a>+<b>+<c>k"},
+        {"{{ ('a.b' ~ s).replace('.', '') }}{{ '%s' % ('x' ~ s) }}{{ ('x' ~ s)[::1] }}",
+         "ab<a-b-c>x<a-b-c>x<a-b-c>"},
         {"{{ s.split('-')[-1] }}{{ (s ~ '!').rsplit('-', 1) }}", "<c>['<a-b>', '<c>!']"},
         {"{{ s.replace('-', '_') }} {{ 'a.b'.replace('.', s) }} {{ s|replace('a', s) }}",
          "<a>_<b>_<c> a<a-b-c>b <a-b-c-b-c>"},
@@ -178,34 +180,43 @@ static void provenance_follows_every_operation(void **state)
 static void limits_hold(void **state)
 {
     (void)state;
-    static const char *const cases[] = {
-        "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor "
-        "%}{% endfor %}{% endfor %}",
-        "{% set ns = namespace(x='aaaaaaaaaa') %}{% for i in range(99) %}{% set ns.x = ns.x * 9 "
-        "%}{% endfor %}",
-        "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% "
-        "endfor %}{{ ns.x == ns.x }}",
-        "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% "
-        "endfor %}{{ ns.x|tojson }}",
-        "{% set ns = namespace(x=[1]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor "
-        "%}{{ ns.x }}",
-        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
-        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-        "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
-        "{{ 'a' * 999999999999 }}",
-        "{{ [0] * 999999999 }}",
-        "{{ 'a'.ljust(99999999999) }}",
-        "{{ ('a' * 100000).replace('', 'b' * 100000) }}",
-        "{% for i in range(100000) %}{{ ('a' * 100000)[i:] == ('a' * 100000) }}{% endfor %}",
-        "{% for i in range(100000) %}{{ ('a' * 100000).strip('b' * 100000) }}{% endfor %}",
-        "{{ ('a' * 100000).rfind('b' + 'a' * 50000) }}{% for i in range(100000) %}{{ ('a' * "
-        "100000).rfind('b' + 'a' * 50000) }}{% endfor %}",
+    static const char *const cases[][2] = {
+        {"{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor "
+         "%}{% endfor %}{% endfor %}",
+         "limit for memory"},
+        {"{% set ns = namespace(x='aaaaaaaaaa') %}{% for i in range(99) %}{% set ns.x = ns.x * 9 "
+         "%}{% endfor %}",
+         "over the limit"},
+        {"{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% "
+         "endfor %}{{ ns.x == ns.x }}",
+         "limit for work"},
+        {"{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% "
+         "endfor %}{{ ns.x|tojson }}",
+         "limit for work"},
+        {"{% set ns = namespace(x=[1]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% "
+         "endfor "
+         "%}{{ ns.x }}",
+         "limit for nesting"},
+        {"{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", "limit for nesting"},
+        {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "limit for nesting"},
+        {"{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}", "limit for nesting"},
+        {"{{ 'a' * 999999999999 }}", "limit for the length of a repetition"},
+        {"{{ [0] * 999999999 }}", "limit for the length of a repetition"},
+        {"{{ 'a'.ljust(99999999999) }}", "limit for a string's width"},
+        {"{{ ('a' * 100000).replace('', 'b' * 100000) }}", "limit for memory"},
+        {"{% for i in range(100000) %}{{ ('a' * 100000)[i:] == ('a' * 100000) }}{% endfor %}",
+         "over the limit"},
+        {"{% for i in range(100000) %}{{ ('a' * 100000).strip('b' * 100000) }}{% endfor %}",
+         "over the limit"},
+        {"{{ ('a' * 100000).rfind('b' + 'a' * 50000) }}{% for i in range(100000) %}{{ ('a' * "
+         "100000).rfind('b' + 'a' * 50000) }}{% endfor %}",
+         "limit for work"},
     };
     json_t *nothing = json_object();
     JinjaOutput out = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Error err = {0};
-        assert_error(render(cases[i], nothing, NULL, &out, &err), ERROR_LIMIT, "over the limit");
+        assert_error(render(cases[i][0], nothing, NULL, &out, &err), ERROR_LIMIT, cases[i][1]);
         assert_int_equal(out.text.bytes, 0);
     }
     /* What is nested too deeply to parse is refused without recursion running away. */

@@ -355,6 +355,18 @@ static void plain_text_is_kept_whole(void **state)
     reply_free(p);
     reply_free(NULL);
     buf_free(&got.text);
+    /* A prompt without turns is one that is to be continued. */
+    Ids raw = ids_of("Q: why?\nA:", NULL);
+    p = reply_new(t, &(ReplyOptions){.prompt = raw.data, .n_prompt = raw.n, .parse_tools = true});
+    got = (Transcript){0};
+    for (int i = 0; i < ids.n; i++)
+        reply_push(p, ids.data[i]);
+    reply_finish(p);
+    take_events(p, &got);
+    assert_string_equal(got.text.data, "C:\n\n a<think>" CALL(WEATHER) "\n\n");
+    ids_free(&raw);
+    reply_free(p);
+    buf_free(&got.text);
     ids_free(&prompt);
     ids_free(&ids);
     tokenizer_close(t);
