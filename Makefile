@@ -6,13 +6,14 @@
 #   make test          run the tests (T=pattern for some); make V=asan test under the sanitizers
 #   make check-all     the slow suites as well
 #   make V=debug|asan|tsan   other variants; CC=clang another compiler
+#   make fuzz          build/fuzz/fuzz_*, for libFuzzer (clang); run one with its corpus folder
 #   make format        clang-format over the tree
 
 V ?= release
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-B := build/$(V)$(if $(filter clang%,$(CC)),-clang)
+B := build/$(V)$(if $(filter clang%,$(CC)),$(if $(filter fuzz,$(V)),,-clang))
 
 PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8
 PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
@@ -25,6 +26,8 @@ CFLAGS_debug := -O0 -g -DWEN_DEBUG
 CFLAGS_asan := -O1 -g -DWEN_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all \
                -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread
+CFLAGS_fuzz := -O1 -g -DWEN_DEBUG -DWEN_LIBFUZZER -fsanitize=fuzzer-no-link,address,undefined \
+               -fno-sanitize-recover=all -fno-omit-frame-pointer
 # -ffp-contract=off: a sum has one order and one rounding; fma is written where it is meant.
 CFLAGS += -std=gnu11 -ffp-contract=off -fvisibility=hidden -pthread $(WARNINGS) $(CFLAGS_$(V)) \
           -D_GNU_SOURCE -Isrc -Iinclude -Itests $(PC_CFLAGS) -MMD -MP
@@ -56,7 +59,7 @@ TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/kernels/test
            tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench/*.c))
 
-.PHONY: all run check check-all test tools format tidy deps clean
+.PHONY: all run check check-all test tools fuzz format tidy deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(B)/wen
@@ -90,6 +93,14 @@ $(B)/tests/unit/test_api: $(B)/builtin.o
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libwen-internal.a
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/tests/support.o build/fuzz/libwen-internal.a
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lcmocka
+
+fuzz:
+	$(MAKE) V=fuzz CC=clang $(FUZZERS)
 
 # make_model has the rest of its files in random_model/.
 $(B)/tools/%: $(B)/tools/%.o $(B)/libwen-internal.a

@@ -106,7 +106,7 @@ static inline bool logits_run(const Model *m, DType kv_type, const int32_t *ids,
             .seqs = logits_upload(&run, &span, sizeof span),
         };
         Mat hidden = step_mat(&run.step, t, m->config.d_model);
-        forward(m, run.kv.store, &batch, &run.step, hidden);
+        forward(m, run.kv.store, &batch, &run.step, NULL, hidden);
         logits_head(&run, hidden, from, take, context);
         run.step.used = 0;
     }
