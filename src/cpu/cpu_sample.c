@@ -5,6 +5,7 @@
  * are theirs); the edits are made in a copy. Whole-vocabulary work is in logits.h's kernels; with
  * top_k set, only k candidates come out of it. */
 #include "cpu/cpu_ops.h"
+#include "cpu/vector_math.h"
 
 #include "base/bug.h"
 #include "base/half.h"
@@ -178,14 +179,24 @@ static float z_of(Key key, const float *x, const Race *race)
     return (x[key_id(key)] - race->max) / race->temperature;
 }
 
-/* How many of the sorted candidates top_p leaves: the fewest whose weights reach p of `total`. */
-static int nucleus(const Key *keys, int n, const float *x, const Race *race, float p, double total)
+/* Adds up the candidates' weights, exp(z), in their order until there is `enough`; returns how many
+ * that takes, or n. */
+static int weigh(const Kernels *kernels, const Key *keys, int n, const float *x, const Race *race,
+                 double enough, double *mass)
 {
-    double mass = 0;
-    for (int i = 0; i < n; i++) {
-        mass += exp((double)z_of(keys[i], x, race));
-        if (mass >= (double)p * total)
-            return i + 1;
+    enum { AT_ONCE = 256 };
+    float weights[AT_ONCE];
+    *mass = 0;
+    for (int from = 0; from < n; from += AT_ONCE) {
+        int m = n - from < AT_ONCE ? n - from : AT_ONCE;
+        for (int i = 0; i < m; i++)
+            weights[i] = z_of(keys[from + i], x, race);
+        kernels->elementwise.exp(weights, 0, m, weights);
+        for (int i = 0; i < m; i++) {
+            *mass += (double)weights[i];
+            if (*mass >= enough)
+                return from + i + 1;
+        }
     }
     return n;
 }
@@ -205,71 +216,86 @@ static int race_among(const Key *keys, int n, const float *x, const Race *race)
     return winner;
 }
 
-/* keys = the candidates with z >= lowest, in order of their ids; *mass = the sum of their weights.
- */
-static int gather(const LogitsKernels *kernels, const float *x, int n, const Race *race,
-                  float lowest, Key *keys, double *mass)
+/* keys = the candidates with z >= lowest, in order of their ids. */
+static int gather(const LogitsKernels *kernels, const float *z, int n, float lowest, Key *keys)
 {
-    /* z is the rounded quotient: a threshold on x may let in a few too many, which z then sorts
-     * out. */
-    float threshold = nextafterf(race->max + lowest * race->temperature * 1.00001f, -INFINITY);
+    float threshold = nextafterf(lowest, -INFINITY);
     int n_keys = 0;
-    *mass = 0;
-    for (int i = kernels->find_above(x, 0, n, threshold); i < n;
-         i = kernels->find_above(x, i + 1, n, threshold)) {
-        Key key = key_of(x[i], i);
-        float z = z_of(key, x, race);
-        if (!(z >= lowest && z > -INFINITY))
-            continue;
-        keys[n_keys++] = key;
-        *mass += exp((double)z);
-    }
+    for (int i = kernels->find_above(z, 0, n, threshold); i < n;
+         i = kernels->find_above(z, i + 1, n, threshold))
+        keys[n_keys++] = key_of(z[i], i);
     return n_keys;
 }
 
-/* top_p over the whole vocabulary. Only the candidates near the top are sorted: those within
- * `depth` of the best, where depth grows until they hold enough of the mass. */
-static int draw_nucleus(const LogitsKernels *kernels, const float *x, int n, const SampleRow *row,
-                        const Race *race, Space space)
+/* A bound on the nucleus: candidates below it are not among the fewest that hold top_p of *total.
+ * One pass puts the weights into bins of z. */
+static float nucleus_bound(const Kernels *kernels, const float *z, int n, float lowest, float top_p,
+                           float *weights, double *total)
 {
-    double total, mass;
-    gather(kernels, x, n, race, race->lowest, space.keys, &total);
-    int n_keys = 0;
-    for (float depth = 4;; depth *= 2) {
-        bool is_all = !(-depth > race->lowest) || depth > 1e6f;
-        n_keys = gather(kernels, x, n, race, is_all ? race->lowest : -depth, space.keys, &mass);
-        if (is_all || mass >= (double)row->top_p * total)
-            break;
+    enum { BINS_A_UNIT = 4, BINS = 87 * BINS_A_UNIT + 1 }; /* exp(-87) counts as 0 */
+    double bins[BINS] = {0}, mass = 0;
+    kernels->elementwise.exp(z, 0, n, weights);
+    for (int i = 0; i < n; i++)
+        if (z[i] >= lowest && weights[i] > 0)
+            bins[(int)(-z[i] * BINS_A_UNIT)] += (double)weights[i];
+    *total = 0;
+    for (int i = 0; i < BINS; i++)
+        *total += bins[i];
+    for (int i = 0; i < BINS; i++) {
+        mass += bins[i];
+        /* One bin more than needed covers the rounding of another order of summation. */
+        if (mass >= (double)top_p * *total)
+            return fmaxf(lowest, -(float)(i + 2) / BINS_A_UNIT);
     }
-    sort_keys(space.keys, space.spare, n_keys);
-    return race_among(space.keys, nucleus(space.keys, n_keys, x, race, row->top_p, total), x, race);
+    return lowest;
 }
 
-static int draw(const LogitsKernels *kernels, const float *x, int n, const SampleRow *row,
-                Space space)
+/* top_p over the whole vocabulary; x becomes z. Only the candidates near the top are sorted. */
+static int draw_nucleus(const Kernels *kernels, float *x, int n, float top_p, const Race *given,
+                        Space space)
+{
+    Race race = {.key = given->key, .temperature = 1, .lowest = given->lowest};
+    for (int i = 0; i < n; i++)
+        x[i] = (x[i] - given->max) / given->temperature;
+    double total, mass;
+    float *weights = (float *)(void *)space.spare;
+    float bound = nucleus_bound(kernels, x, n, race.lowest, top_p, weights, &total);
+    int n_keys = gather(&kernels->logits, x, n, bound, space.keys);
+    sort_keys(space.keys, space.spare, n_keys);
+    n_keys = weigh(kernels, space.keys, n_keys, x, &race, (double)top_p * total, &mass);
+    return race_among(space.keys, n_keys, x, &race);
+}
+
+static int draw_top(const Kernels *kernels, const float *x, int n, const SampleRow *row,
+                    const Race *race, Space space)
+{
+    double total, mass;
+    int n_keys = select_top(&kernels->logits, x, n, row->top_k, space.keys);
+    while (n_keys > 1 && !(z_of(space.keys[n_keys - 1], x, race) >= race->lowest))
+        n_keys--;
+    if (row->top_p < 1) {
+        weigh(kernels, space.keys, n_keys, x, race, HUGE_VAL, &total);
+        n_keys = weigh(kernels, space.keys, n_keys, x, race, (double)row->top_p * total, &mass);
+    }
+    return race_among(space.keys, n_keys, x, race);
+}
+
+/* One of x[0 .. n-1], or -1 when all are -inf. */
+static int draw(const Kernels *kernels, float *x, int n, const SampleRow *row, Space space)
 {
     if (row->temperature <= 0)
-        return select_top(kernels, x, n, 1, space.keys) ? key_id(space.keys[0]) : -1;
+        return select_top(&kernels->logits, x, n, 1, space.keys) ? key_id(space.keys[0]) : -1;
     Race race = {.key = rng_counter_key(row->seed, row->position),
-                 .max = kernels->max(x, n),
+                 .max = kernels->logits.max(x, n),
                  .temperature = row->temperature,
                  .lowest = row->min_p > 0 ? fminf(logf(row->min_p), 0) : -INFINITY};
     if (race.max == -INFINITY)
         return -1;
-    if (row->top_k > 0 && row->top_k < n) {
-        int n_keys = select_top(kernels, x, n, row->top_k, space.keys);
-        double total = 0;
-        while (n_keys > 1 && !(z_of(space.keys[n_keys - 1], x, &race) >= race.lowest))
-            n_keys--;
-        for (int i = 0; i < n_keys; i++)
-            total += exp((double)z_of(space.keys[i], x, &race));
-        if (row->top_p < 1)
-            n_keys = nucleus(space.keys, n_keys, x, &race, row->top_p, total);
-        return race_among(space.keys, n_keys, x, &race);
-    }
+    if (row->top_k > 0 && row->top_k < n)
+        return draw_top(kernels, x, n, row, &race, space);
     if (row->top_p < 1)
-        return draw_nucleus(kernels, x, n, row, &race, space);
-    return kernels->race(x, n, &race);
+        return draw_nucleus(kernels, x, n, row->top_p, &race, space);
+    return kernels->logits.race(x, n, &race);
 }
 
 /* ---- Operations -------------------------------------------------------------------------------
@@ -310,7 +336,7 @@ typedef struct Job {
 static void sample_task(void *context, int task, int worker)
 {
     const Job *job = context;
-    const LogitsKernels *kernels = &job->cpu->kernels->logits;
+    const Kernels *kernels = job->cpu->kernels;
     const SampleRow *row = &job->rows[task];
     const int n = job->logits.cols;
     const float *x = job->logits.data + (size_t)task * (size_t)job->logits.stride;
@@ -318,9 +344,9 @@ static void sample_task(void *context, int task, int worker)
     Space space = space_of(job->cpu, worker, n);
     const int n_allowed = row->n_allowed < n ? row->n_allowed : n;
     ASSERT(n_allowed > 0 && row->n_top >= 0 && row->n_top <= SAMPLE_TOP_MAX);
-    double lse = log_sum_exp(kernels, x, n);
+    double lse = log_sum_exp(&kernels->logits, x, n);
     out->n_top = row->n_top < n ? row->n_top : n;
-    report_top(kernels, x, n, lse, out->n_top, space.keys, out->top_ids, out->top_logits,
+    report_top(&kernels->logits, x, n, lse, out->n_top, space.keys, out->top_ids, out->top_logits,
                out->top_logprobs);
     edit(x, row, n_allowed, space.edited);
     int id = draw(kernels, space.edited, n_allowed, row, space);

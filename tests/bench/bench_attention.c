@@ -136,7 +136,7 @@ static void step(Bench *bench, int layer, int first, int n, bool writes)
 
 static void decode(Bench *bench, int depth, double limit)
 {
-    double best = INFINITY,
+    double best = HUGE_VAL,
            bytes = 2.0 * N_LAYERS * (depth + 1) * KV_COLS * (double)bench->kv->element_bytes;
     for (int i = 0; i < REPEATS; i++) {
         double start = now();
@@ -150,7 +150,7 @@ static void decode(Bench *bench, int depth, double limit)
 
 static void prefill(Bench *bench, int n, double limit)
 {
-    double best = INFINITY, writes = INFINITY, flops = 2.0 * Q_COLS * n * (double)(n + 1);
+    double best = HUGE_VAL, writes = HUGE_VAL, flops = 2.0 * Q_COLS * n * (double)(n + 1);
     for (int i = 0; i < REPEATS; i++) {
         double start = now();
         step(bench, 0, 0, n, true);

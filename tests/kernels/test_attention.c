@@ -277,7 +277,7 @@ static void oracle(const Rig *r, int seq, int position, int head, double *out)
     const int hd = r->head_dim, kv_head_i = head / (r->n_heads / r->n_kv_heads);
     const size_t base = (size_t)(seq * r->n_tokens);
     const float *q = r->q + (base + (size_t)position) * (size_t)(r->n_heads * hd) + head * hd;
-    double *p = mem_alloc(sizeof(double) * (size_t)(position + 1)), max = -INFINITY, sum = 0;
+    double *p = mem_alloc(sizeof(double) * (size_t)(position + 1)), max = -HUGE_VAL, sum = 0;
     for (int j = 0; j <= position; j++) {
         const float *k = r->k + (base + (size_t)j) * (size_t)(r->n_kv_heads * hd) + kv_head_i * hd;
         for (int d = 0; d < hd; d++)

@@ -330,7 +330,7 @@ static void rows_do_not_depend_on_company_or_level(void **state)
 static void check_logprobs_row(const float *x, int n, int target, float logprob, int n_top,
                                const int32_t *ids, const float *logits, const float *logprobs)
 {
-    double max = -INFINITY, sum = 0;
+    double max = -HUGE_VAL, sum = 0;
     for (int i = 0; i < n; i++)
         max = fmax(max, (double)x[i]);
     for (int i = 0; i < n; i++)
