@@ -25,6 +25,7 @@ typedef struct AttentionPage {
     DType type; /* of the page: F32, F16 or BF16 */
     const void *keys, *values;
     const void *next_keys, *next_values; /* of the page that comes next; NULL: not known */
+    int next_element_bytes;              /* 2 unless `type` is F32 */
     int head_dim, v_cols;
     int n_rows;
     const float *q;        /* [n_rows, head_dim] */

@@ -35,9 +35,8 @@ static ALWAYS_INLINE Vec load_page(DType type, const void *page, size_t i)
  * into it as element i is into this one. The processor's own prefetcher stops at every system page,
  * and a page of 16-bit numbers is read in the time that its arithmetic takes: without overlap the
  * two add up. */
-static ALWAYS_INLINE void fetch_ahead(DType type, const void *next, size_t i, int n)
+static ALWAYS_INLINE void fetch_ahead(int element_bytes, const void *next, size_t i, int n)
 {
-    const int element_bytes = type == DTYPE_F32 ? 4 : 2;
     for (int byte = 0; byte < n * element_bytes; byte += 64)
         __builtin_prefetch((const char *)next + i * (size_t)element_bytes + byte, 0, 2);
 }
@@ -46,11 +45,13 @@ static ALWAYS_INLINE void fetch_ahead(DType type, const void *next, size_t i, in
  * wherever this is inlined. */
 static ALWAYS_INLINE void multiply(const int rows, const int vecs, const DType type, const float *a,
                                    size_t a_stride, const void *b, size_t b_first, size_t b_stride,
-                                   int from, int to, const void *next, Vec acc[TILE_ACC_MAX])
+                                   int from, int to, const void *next, int next_element_bytes,
+                                   Vec acc[TILE_ACC_MAX])
 {
     for (int k = from; k < to; k++) {
         if (next)
-            fetch_ahead(type, next, (size_t)k * b_stride + b_first, vecs * VEC_LANES);
+            fetch_ahead(type == DTYPE_F32 ? next_element_bytes : 2, next,
+                        (size_t)k * b_stride + b_first, vecs * VEC_LANES);
         Vec column[8];
         for (int v = 0; v < vecs; v++)
             column[v] =
@@ -75,7 +76,7 @@ static ALWAYS_INLINE void score_tile(const int rows, const DType type, const Att
             acc[i] = vec_set(0);
         multiply(rows, vecs, type, p->q + (size_t)row * head_dim, head_dim, p->keys,
                  (size_t)(first * VEC_LANES), KV_PAGE_TOKENS, 0, p->head_dim,
-                 row == 0 ? p->next_keys : NULL, acc);
+                 row == 0 ? p->next_keys : NULL, p->next_element_bytes, acc);
         for (int r = 0; r < rows; r++)
             for (int v = 0; v < vecs; v++)
                 vec_store(&weights[r][(first + v) * VEC_LANES], acc[r * vecs + v]);
@@ -97,11 +98,11 @@ static ALWAYS_INLINE void mix_columns(const int rows, const int vecs, const DTyp
             acc[r * vecs + v] = vec_mul(vec_load(out + (size_t)r * v_cols + v * VEC_LANES),
                                         vec_set(corrections[r]));
     multiply(rows, vecs, type, weights[0], KV_PAGE_TOKENS, p->values, (size_t)col, v_cols, 0,
-             common, row == 0 ? p->next_values : NULL, acc);
+             common, row == 0 ? p->next_values : NULL, p->next_element_bytes, acc);
     for (int r = 0; r < rows; r++) {
         if (r > 0 && p->n_keys[row + r] > common)
             multiply(1, vecs, type, weights[r], KV_PAGE_TOKENS, p->values, (size_t)col, v_cols,
-                     common, p->n_keys[row + r], NULL, acc + r * vecs);
+                     common, p->n_keys[row + r], NULL, 0, acc + r * vecs);
         for (int v = 0; v < vecs; v++)
             vec_store(out + (size_t)r * v_cols + v * VEC_LANES, acc[r * vecs + v]);
     }

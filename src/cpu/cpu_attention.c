@@ -24,6 +24,7 @@ enum {
     SPLIT_TOKENS = SPLIT_PAGES * KV_PAGE_TOKENS,
     BLOCK_ROWS = 64,        /* query rows (positions x heads) of a block at most */
     WIDEN_ROWS = 8,         /* from so many rows on a page is converted to f32 once for all */
+    FORK_WORK = 65536,      /* multiply-adds that cost about as much as a fork */
     TASKS_PER_WORKER = 4,   /* fewer blocks than that: share out the splits */
     WAVE_BYTES = 256 * 1024 /* states of splits, for each worker */
 };
@@ -134,6 +135,7 @@ static void run_page(const Job *job, Worker *w, const Rows *rows, int page, Soft
                        .values = keys + kv->keys_bytes,
                        .next_keys = next,
                        .next_values = next ? next + kv->keys_bytes : NULL,
+                       .next_element_bytes = (int)kv->element_bytes,
                        .head_dim = kv->head_dim,
                        .v_cols = kv->v_cols,
                        .n_rows = rows->n_rows - skipped,
@@ -148,7 +150,6 @@ static void run_page(const Job *job, Worker *w, const Rows *rows, int page, Soft
         p.type = DTYPE_F32;
         p.keys = w->keys;
         p.values = w->values;
-        p.next_keys = p.next_values = NULL;
     }
     job->kernels->attention.page(&p);
 }
@@ -312,8 +313,10 @@ void cpu_attention(Backend *b, const KvStore *kv, int layer, const Batch *batch,
            cpu->scratch_shared_bytes);
     Block *blocks = scratch_shared(cpu);
     const int n_positions = BLOCK_ROWS / job.group;
+    size_t work = 0;
     for (int s = 0; s < batch->n_seqs; s++) {
         const SeqSpan *seq = &batch->seqs[s];
+        work += (size_t)seq->n_rows * (size_t)(seq->first_position + seq->n_rows) * (size_t)q.cols;
         for (int first = 0; first < seq->n_rows; first += n_positions) {
             int left = seq->n_rows - first;
             blocks[job.n_blocks++] = (Block){seq, first, left < n_positions ? left : n_positions};
@@ -321,6 +324,11 @@ void cpu_attention(Backend *b, const KvStore *kv, int layer, const Batch *batch,
     }
     job.blocks = blocks;
     float *memory = (float *)(void *)((char *)blocks + blocks_bytes(batch->n_tokens));
-    if (!run_waves(&job, memory))
-        pool_run(cpu->pool, job.n_blocks * kv->n_kv_heads, block_task, &job);
+    const int n_tasks = job.n_blocks * kv->n_kv_heads;
+    if (work < FORK_WORK) {
+        for (int task = 0; task < n_tasks; task++)
+            block_task(&job, task, 0);
+    } else if (!run_waves(&job, memory)) {
+        pool_run(cpu->pool, n_tasks, block_task, &job);
+    }
 }

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-/* Rows that one task writes. */
-enum { WRITE_ROWS = 256 };
+/* Rows that one task writes, and those that are turned from rows to columns together. */
+enum { WRITE_ROWS = 256, RUN_ROWS = 16 };
 
 KvStore *cpu_kv_new(Backend *b, DType type, int n_layers, int n_kv_heads, int head_dim, int n_pages,
                     Error *err)
@@ -82,26 +82,40 @@ typedef struct WriteJob {
     Mat k, v;
 } WriteJob;
 
-static void write_one(const WriteJob *job, int32_t page, int slot, int head, const float *k,
-                      const float *v)
+/* Turns n rounded rows of keys into columns slot .. slot+n-1 of a page. */
+static void put_columns(const KvStore *kv, const void *rounded, int n, int slot, void *keys)
+{
+    const size_t head_dim = (size_t)kv->head_dim;
+    for (size_t d = 0; d < head_dim; d++)
+        for (size_t j = 0; j < (size_t)n; j++) {
+            size_t from = j * head_dim + d, to = d * KV_PAGE_TOKENS + (size_t)slot + j;
+            if (kv->element_bytes == sizeof(float))
+                ((float *)keys)[to] = ((const float *)rounded)[from];
+            else
+                ((uint16_t *)keys)[to] = ((const uint16_t *)rounded)[from];
+        }
+}
+
+/* One head of n rows from `row` on, whose positions are slots slot .. slot+n-1 of one page. */
+static void write_run(const WriteJob *job, int32_t page, int slot, int head, int row, int n)
 {
     const KvStore *kv = job->kv;
     const AttentionKernels *attention = &job->kernels->attention;
     char *keys = kv_head(kv, page, job->layer, head);
     const size_t value_bytes = kv->element_bytes * (size_t)kv->v_cols;
-    attention->narrow(kv->type, v, kv->head_dim,
-                      keys + kv->keys_bytes + (size_t)slot * value_bytes);
-    _Alignas(64) char rounded[HEAD_DIM_MAX * sizeof(float)];
-    attention->narrow(kv->type, k, kv->head_dim, rounded);
-    if (kv->type == DTYPE_F32) {
-        float *column = (float *)(void *)keys + slot;
-        for (int d = 0; d < kv->head_dim; d++)
-            column[d * KV_PAGE_TOKENS] = ((float *)(void *)rounded)[d];
-    } else {
-        uint16_t *column = (uint16_t *)(void *)keys + slot;
-        for (int d = 0; d < kv->head_dim; d++)
-            column[d * KV_PAGE_TOKENS] = ((uint16_t *)(void *)rounded)[d];
+    const size_t key_bytes = kv->element_bytes * (size_t)kv->head_dim;
+    char *values = keys + kv->keys_bytes + (size_t)slot * value_bytes;
+    const size_t column = (size_t)head * (size_t)kv->head_dim;
+    const float *k = job->k.data + (size_t)row * (size_t)job->k.stride + column;
+    const float *v = job->v.data + (size_t)row * (size_t)job->v.stride + column;
+    _Alignas(64) char rounded[RUN_ROWS * HEAD_DIM_MAX * sizeof(float)];
+    for (int i = 0; i < n; i++) {
+        attention->narrow(kv->type, k, kv->head_dim, rounded + (size_t)i * key_bytes);
+        attention->narrow(kv->type, v, kv->head_dim, values + (size_t)i * value_bytes);
+        k += job->k.stride;
+        v += job->v.stride;
     }
+    put_columns(kv, rounded, n, slot, keys);
 }
 
 /* Task: one kv head of WRITE_ROWS rows. */
@@ -114,16 +128,16 @@ static void write_task(void *context, int task, int worker)
     const int first = task / kv->n_kv_heads * WRITE_ROWS, last = first + WRITE_ROWS;
     for (int s = 0; s < job->batch->n_seqs; s++) {
         const SeqSpan *seq = &job->batch->seqs[s];
-        int from = seq->first_row > first ? seq->first_row : first;
-        int to = seq->first_row + seq->n_rows < last ? seq->first_row + seq->n_rows : last;
-        for (int row = from; row < to; row++) {
+        int row = seq->first_row > first ? seq->first_row : first;
+        int end = seq->first_row + seq->n_rows < last ? seq->first_row + seq->n_rows : last;
+        for (int n; row < end; row += n) {
             int position = seq->first_position + row - seq->first_row;
+            int slot = position % KV_PAGE_TOKENS, left = end - row;
+            n = RUN_ROWS - slot % RUN_ROWS; /* runs do not cross pages */
+            n = n < left ? n : left;
             int32_t page = seq->pages[position / KV_PAGE_TOKENS];
             DEBUG_ASSERT(page >= 0 && page < kv->n_pages);
-            size_t column = (size_t)head * (size_t)kv->head_dim;
-            write_one(job, page, position % KV_PAGE_TOKENS, head,
-                      job->k.data + (size_t)row * (size_t)job->k.stride + column,
-                      job->v.data + (size_t)row * (size_t)job->v.stride + column);
+            write_run(job, page, slot, head, row, n);
         }
     }
 }

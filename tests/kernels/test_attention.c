@@ -109,6 +109,7 @@ static void run_page_case(const Kernels *kernels, const PageCase *c, float *stat
                            .values = values,
                            .next_keys = keys,
                            .next_values = values,
+                           .next_element_bytes = (int)element,
                            .head_dim = c->head_dim,
                            .v_cols = v_cols,
                            .n_rows = c->n_rows,
