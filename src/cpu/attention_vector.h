@@ -64,23 +64,34 @@ static ALWAYS_INLINE void multiply(const int rows, const int vecs, const DType t
     }
 }
 
-/* weights[rows][KV_PAGE_TOKENS] = q keys. */
+/* weights[rows][first vectors' keys] = q keys. */
+static ALWAYS_INLINE void score_vectors(const int rows, const int vecs, const DType type,
+                                        const AttentionPage *p, int row, int first,
+                                        float (*weights)[KV_PAGE_TOKENS])
+{
+    const size_t head_dim = (size_t)p->head_dim;
+    Vec acc[TILE_ACC_MAX];
+    for (int i = 0; i < rows * vecs; i++)
+        acc[i] = vec_set(0);
+    multiply(rows, vecs, type, p->q + (size_t)row * head_dim, head_dim, p->keys,
+             (size_t)(first * VEC_LANES), KV_PAGE_TOKENS, 0, p->head_dim,
+             row == 0 ? p->next_keys : NULL, p->next_element_bytes, acc);
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vecs; v++)
+            vec_store(&weights[r][(first + v) * VEC_LANES], acc[r * vecs + v]);
+}
+
+/* weights[rows][KV_PAGE_TOKENS] = q keys, as far as any of the rows sees them. */
 static ALWAYS_INLINE void score_tile(const int rows, const DType type, const AttentionPage *p,
                                      int row, float (*weights)[KV_PAGE_TOKENS])
 {
-    const int vecs = tile_vecs(rows);
-    const size_t head_dim = (size_t)p->head_dim;
-    for (int first = 0; first < PAGE_VECS; first += vecs) {
-        Vec acc[TILE_ACC_MAX];
-        for (int i = 0; i < rows * vecs; i++)
-            acc[i] = vec_set(0);
-        multiply(rows, vecs, type, p->q + (size_t)row * head_dim, head_dim, p->keys,
-                 (size_t)(first * VEC_LANES), KV_PAGE_TOKENS, 0, p->head_dim,
-                 row == 0 ? p->next_keys : NULL, p->next_element_bytes, acc);
-        for (int r = 0; r < rows; r++)
-            for (int v = 0; v < vecs; v++)
-                vec_store(&weights[r][(first + v) * VEC_LANES], acc[r * vecs + v]);
-    }
+    const int vecs = tile_vecs(rows), half = vecs / 2;
+    const int wanted = (p->n_keys[row + rows - 1] + VEC_LANES - 1) / VEC_LANES;
+    int first = 0;
+    for (; first + half < wanted; first += vecs)
+        score_vectors(rows, vecs, type, p, row, first, weights);
+    if (first < wanted)
+        score_vectors(rows, half, type, p, row, first, weights);
 }
 
 /* Columns col .. col + vecs * VEC_LANES - 1 of rows' weighted values. The keys that all rows see
@@ -130,9 +141,9 @@ static void soften(const AttentionPage *p, int row, int rows, float (*weights)[K
         Vec w[PAGE_VECS], highest = lowest;
         for (int v = 0; v < PAGE_VECS; v++) {
             int n = p->n_keys[row + r] - v * VEC_LANES;
-            w[v] = vec_mul(vec_load(&weights[r][v * VEC_LANES]), scale);
-            if (n < VEC_LANES)
-                w[v] = vec_first(w[v], n > 0 ? n : 0, lowest);
+            w[v] = n > 0 ? vec_mul(vec_load(&weights[r][v * VEC_LANES]), scale) : lowest;
+            if (n > 0 && n < VEC_LANES)
+                w[v] = vec_first(w[v], n, lowest);
             highest = vec_max(w[v], highest);
         }
         float before = p->state.max[row + r], max = vec_largest(highest);
