@@ -3,7 +3,7 @@
 
 #include "cli/args.h"
 #include "cli/term.h"
-#include "train/trainer.h"
+#include "train/run.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -34,13 +34,14 @@ static void print_line(void *context, const char *text)
 
 static bool run(const TrainConfig *config, const TrainerOptions *options, Error *err)
 {
+    const RunOptions run_options = {.stop = &is_stopped, .line = print_line};
     bool is_done = false;
     Trainer *t = trainer_open(config, options, err);
     if (!t)
         return false;
     if (trainer_progress(t)->step > 0)
         fprintf(stderr, "resuming after step %lld\n", (long long)trainer_progress(t)->step);
-    const bool ok = trainer_run(t, &is_done, err);
+    const bool ok = run_stage(t, &run_options, &is_done, err);
     if (ok && !is_done)
         fprintf(stderr, "stopped after step %lld; the same command goes on from there\n",
                 (long long)trainer_progress(t)->step);
@@ -52,7 +53,7 @@ int cmd_train(int argc, char **argv)
 {
     ArgList sets = {0};
     int64_t n_threads = 0;
-    TrainerOptions options = {.stop = &is_stopped, .line = print_line};
+    TrainerOptions options = {0};
     const Arg table[] = {
         {"out", 'o', ARG_TEXT, &options.out, "DIR", "the run's folder; resumed if it holds one", 0,
          0},

@@ -7,11 +7,9 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 /* log2 of the largest number of grains, and one more: the sums that wait in the tree. */
-enum { GRAIN_SUMS_MAX = 11, LINE_BYTES = 512 };
+enum { GRAIN_SUMS_MAX = 11 };
 
 struct Trainer {
     const TrainConfig *config; /* borrowed */
@@ -35,8 +33,6 @@ struct Trainer {
     MoeTotals totals; /* device; NULL arrays in dense models */
     int64_t *counts;  /* host copies */
     double *prob_sums, *entropy;
-    double peak_flops;
-    FILE *log;
     Arena arena;
 };
 
@@ -149,32 +145,6 @@ static bool start_or_resume(Trainer *t, Error *err)
     return checkpoint_load(out, step, &t->progress, &t->optim, &t->data, t->config, err);
 }
 
-/* Keeps the lines of steps that this run has done; a run that is resumed repeats the others. */
-static bool open_log(Trainer *t, Error *err)
-{
-    Buf old = {0}, kept = {0};
-    char *path = file_join(t->options.out, "log.csv");
-    bool ok = !file_exists(path) || t->progress.step == 0 || file_read(&old, path, SIZE_MAX, err);
-    buf_puts(&kept, "step,tokens,seconds,loss,bpb,lr,grad_norm,tokens_per_s,of_peak,skipped");
-    buf_puts(&kept, t->model.n_experts > 0 ? ",balance,max_violation,router_entropy\n" : "\n");
-    for (size_t from = 0; from < old.bytes;) {
-        const char *end = memchr(old.data + from, '\n', old.bytes - from);
-        const size_t to = end ? (size_t)(end - old.data) + 1 : old.bytes;
-        int64_t step;
-        if (end && sscanf(old.data + from, "%" SCNd64, &step) == 1 && step <= t->progress.step)
-            buf_append(&kept, old.data + from, to - from);
-        from = to;
-    }
-    ok = ok && file_write(path, buf_str(&kept), err);
-    t->log = ok ? fopen(path, "a") : NULL;
-    if (ok && !t->log)
-        ok = error_set(err, ERROR_IO, "%s: cannot be written to", path);
-    mem_free(path);
-    buf_free(&old);
-    buf_free(&kept);
-    return ok;
-}
-
 /* Rows at a time; a micro-batch lies within a grain. */
 static int micro_rows(const TrainConfig *c)
 {
@@ -197,10 +167,8 @@ Trainer *trainer_open(const TrainConfig *config, const TrainerOptions *options, 
     if (!open_packages(t, err) || !open_model(t, err) ||
         !data_open(&t->data, config, t->tokenizer, t->model.n_vocab, err) ||
         !micro_open(&t->micro, &t->params, (int)n_tokens, config->recomputes, err) ||
-        !open_gradients(t, err) || !start_or_resume(t, err) || !write_config(t, err) ||
-        !open_log(t, err))
+        !open_gradients(t, err) || !start_or_resume(t, err) || !write_config(t, err))
         goto fail;
-    t->peak_flops = t->backend->peak_flops(t->backend, config->compute);
     return t;
 fail:
     trainer_close(t);
@@ -227,8 +195,6 @@ void trainer_close(Trainer *t)
 {
     if (!t)
         return;
-    if (t->log)
-        fclose(t->log);
     data_close(&t->data);
     if (t->backend) {
         free_device(t);
@@ -246,7 +212,11 @@ void trainer_close(Trainer *t)
     mem_free(t);
 }
 
+const TrainConfig *trainer_config(const Trainer *t) { return t->config; }
+const char *trainer_folder(const Trainer *t) { return t->options.out; }
 const Progress *trainer_progress(const Trainer *t) { return &t->progress; }
+Model *trainer_model(const Trainer *t) { return t->params.model; }
+const Data *trainer_data(const Trainer *t) { return &t->data; }
 
 /* ---- A step
  * ---------------------------------------------------------------------------------------------- */
@@ -378,70 +348,17 @@ bool trainer_step(Trainer *t, StepReport *report, Error *err)
     return true;
 }
 
-/* ---- The run
+/* ---- Keeping
  * --------------------------------------------------------------------------------------------- */
 
-/* Arithmetic of a token: 6 for each parameter that a product reads, and attention's causal half. */
-static double flops_of_token(const Trainer *t)
-{
-    const Config *m = &t->model;
-    const double head = (double)m->n_vocab * m->d_model;
-    const double body = (double)config_n_active_parameters(m) - head * (m->is_tied ? 1 : 2);
-    return 6 * (body + head) + 6.0 * m->n_layers * m->n_heads * m->head_dim * t->config->tokens;
-}
-
-static void write_line(Trainer *t, const StepReport *r)
-{
-    const double rate = (double)r->n_tokens / r->seconds;
-    const double of_peak = rate * flops_of_token(t) / t->peak_flops;
-    const double bits = r->loss / 0.69314718055994531 / t->data.bytes_per_token;
-    fprintf(t->log, "%" PRId64 ",%" PRId64 ",%.3f,%.9g,%.9g,%.9g,%.9g,%.1f,%.4f,%d",
-            t->progress.step, t->progress.n_tokens, t->progress.seconds, r->loss, bits, r->rate,
-            r->optim.grad_norm, rate, of_peak, r->optim.is_skipped);
-    if (t->model.n_experts > 0)
-        fprintf(t->log, ",%.9g,%.9g,%.9g", r->balance_loss, r->max_violation, r->router_entropy);
-    fprintf(t->log, "\n");
-    fflush(t->log);
-    if (!t->options.line || t->progress.step % t->config->log_every != 0)
-        return;
-    const int64_t steps = t->config->schedule.steps;
-    const double left = (double)(steps - t->progress.step) * r->seconds;
-    char line[LINE_BYTES];
-    snprintf(line, sizeof line,
-             "step %" PRId64 "/%" PRId64 "  loss %.4f  %.3f bits/byte  lr %.2e  grad %.3f%s  "
-             "%.0f tokens/s  %.0f %% of peak  %d:%02d:%02d left",
-             t->progress.step, steps, r->loss, bits, r->rate, r->optim.grad_norm,
-             r->optim.is_skipped ? " (skipped)" : "", rate, 100 * of_peak, (int)(left / 3600),
-             (int)(left / 60) % 60, (int)left % 60);
-    t->options.line(t->options.context, line);
-}
-
-static bool save(Trainer *t, Error *err)
+bool trainer_save(const Trainer *t, Error *err)
 {
     return checkpoint_save(t->options.out, t->config->checkpoint_keep, &t->progress, &t->optim,
                            &t->data, t->config, err);
 }
 
-bool trainer_run(Trainer *t, bool *is_done, Error *err)
+bool trainer_export(const Trainer *t, const char *folder, Error *err)
 {
-    const TrainConfig *c = t->config;
-    bool is_stopped = false;
-    while (t->progress.step < c->schedule.steps && !is_stopped) {
-        StepReport report;
-        if (!trainer_step(t, &report, err))
-            return false;
-        write_line(t, &report);
-        is_stopped = t->options.stop && *t->options.stop;
-        const bool is_due = t->progress.step % c->checkpoint_every == 0;
-        if ((is_due || is_stopped || t->progress.step == c->schedule.steps) && !save(t, err))
-            return false;
-    }
-    *is_done = t->progress.step >= c->schedule.steps;
-    if (!*is_done)
-        return true;
-    char *folder = file_join(t->options.out, "model");
-    const bool ok = export_model(folder, &t->params, t->optim.masters, t->model_json,
-                                 t->text ? t->text : t->from, err);
-    mem_free(folder);
-    return ok;
+    return export_model(folder, &t->params, t->optim.masters, t->model_json,
+                        t->text ? t->text : t->from, err);
 }

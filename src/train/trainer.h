@@ -1,22 +1,15 @@
-/* The loop: batches, gradients, steps, checkpoints, the log. One Trainer is one run in one folder.
+/* One training run's state and its step: batch, gradient, update. One Trainer is one run in one
+ * folder; run.h is the loop around it.
  */
 #ifndef WEN_TRAIN_TRAINER_H
 #define WEN_TRAIN_TRAINER_H
 
 #include "train/checkpoint.h"
 
-#include <signal.h>
-
 typedef struct TrainerOptions {
     const char *out; /* the run's folder */
     int n_threads;   /* 0: one a processor */
     bool is_fresh;   /* forget what is in the folder */
-    /* Set to non-zero (by a signal, say): the step in work is finished, a checkpoint written, and
-     * trainer_run returns. May be NULL. */
-    const volatile sig_atomic_t *stop;
-    /* One line after every log_every steps; NULL: silent. */
-    void (*line)(void *context, const char *text);
-    void *context;
 } TrainerOptions;
 
 /* What one step was like. */
@@ -30,16 +23,24 @@ typedef struct StepReport {
 
 typedef struct Trainer Trainer;
 
-/* Everything is read and checked, memory taken, and the newest checkpoint of the folder resumed. */
+/* Everything is read and checked, memory taken, and the newest checkpoint of the folder resumed.
+ * `config` is borrowed until close. */
 Trainer *trainer_open(const TrainConfig *config, const TrainerOptions *options,
                       Error *err) MUST_USE;
 void trainer_close(Trainer *t); /* NULL is fine */
 
+const TrainConfig *trainer_config(const Trainer *t);
+const char *trainer_folder(const Trainer *t);
 const Progress *trainer_progress(const Trainer *t);
+/* The model in training; its weights change with every step. */
+Model *trainer_model(const Trainer *t);
+const Data *trainer_data(const Trainer *t);
+
 /* One step of the optimizer. */
 bool trainer_step(Trainer *t, StepReport *report, Error *err) MUST_USE;
-/* To the end of the schedule, or until stopped; *is_done says which. Then the model is written to
- * OUT/model. */
-bool trainer_run(Trainer *t, bool *is_done, Error *err) MUST_USE;
+/* Writes a checkpoint. */
+bool trainer_save(const Trainer *t, Error *err) MUST_USE;
+/* Writes the model to `folder` (export.h). */
+bool trainer_export(const Trainer *t, const char *folder, Error *err) MUST_USE;
 
 #endif

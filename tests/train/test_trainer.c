@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
-#include "train/trainer.h"
+#include "train/run.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -121,7 +121,7 @@ static void do_run(const Run *run, bool to_the_end, StepReport *first, StepRepor
             *first = *last;
     }
     if (to_the_end) {
-        assert_ok(trainer_run(t, &is_done, &err));
+        assert_ok(run_stage(t, &(RunOptions){0}, &is_done, &err));
         assert_true(is_done);
     }
     trainer_close(t);
@@ -157,13 +157,14 @@ static void check_resume(const char *model, const char *whole, const char *cut)
     snprintf(out, sizeof out, "%s/%s", folder, cut);
     assert_ok(train_config_read(&config, config_path, NULL, 0, &err));
     static volatile sig_atomic_t is_stopped = 1; /* after every step */
-    const TrainerOptions options = {.out = out, .n_threads = 2, .stop = &is_stopped};
+    const TrainerOptions options = {.out = out, .n_threads = 2};
+    const RunOptions run_options = {.stop = &is_stopped};
     for (int i = 0; i < 3; i++) {
         bool is_done = true;
         Trainer *t = trainer_open(&config, &options, &err);
         if (!t)
             fail_msg("%s", err.message);
-        assert_ok(trainer_run(t, &is_done, &err));
+        assert_ok(run_stage(t, &run_options, &is_done, &err));
         assert_false(is_done);
         assert_int_equal(trainer_progress(t)->step, i + 1);
         assert_ok(trainer_step(t, &report, &err)); /* lost, as by kill -9 */

@@ -1,0 +1,23 @@
+/* A run: steps to the end of the schedule, with the log, the checkpoints and the model that is
+ * written at the end. */
+#ifndef WEN_TRAIN_RUN_H
+#define WEN_TRAIN_RUN_H
+
+#include "train/trainer.h"
+
+#include <signal.h>
+
+typedef struct RunOptions {
+    /* Set to non-zero (by a signal, say): the step in work is finished, a checkpoint written, and
+     * run_stage returns. May be NULL. */
+    const volatile sig_atomic_t *stop;
+    /* One line after every log_every steps; NULL: silent. */
+    void (*line)(void *context, const char *text);
+    void *context;
+} RunOptions;
+
+/* To the end of the schedule, or until stopped; *is_done says which. log.csv is continued: lines of
+ * steps that a resumed run repeats are dropped. At the end the model is written to OUT/model. */
+bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err) MUST_USE;
+
+#endif
