@@ -1,95 +1,53 @@
-/* wen train: one stage of training, in a folder that it can be resumed from. */
+/* wen train STAGE: finds the stage and runs it. */
 #include "cli/commands.h"
 
 #include "cli/args.h"
 #include "cli/term.h"
-#include "train/run.h"
+#include "cli/train_stages.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-static volatile sig_atomic_t is_stopped;
+typedef struct Stage {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} Stage;
 
-static void stop(int signal_number)
+static const Stage stages[] = {
+    {"pretrain", train_pretrain, "on documents: every token is predicted"},
+};
+enum { N_STAGES = sizeof stages / sizeof *stages };
+
+static int print_help(void)
 {
-    (void)signal_number;
-    is_stopped = 1;
+    printf("usage: wen train STAGE ...\n\nTrains a model (docs/training.md). The stages:\n\n");
+    for (int i = 0; i < N_STAGES; i++)
+        printf("  %-12s %s\n", stages[i].name, stages[i].help);
+    printf("\n\"wen train STAGE --help\" tells more about one of them.\n");
+    return 0;
 }
 
-/* SIGTERM and Ctrl-C end the run after the step in work, with a checkpoint; a second Ctrl-C ends it
- * at once, which loses the steps since the last one. */
-static void catch_signals(void)
+static int unknown_stage(const char *name)
 {
-    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-}
-
-static void print_line(void *context, const char *text)
-{
-    (void)context;
-    fprintf(stderr, "%s\n", text);
-}
-
-static bool run(const TrainConfig *config, const TrainerOptions *options, Error *err)
-{
-    const RunOptions run_options = {.stop = &is_stopped, .line = print_line};
-    bool is_done = false;
-    Trainer *t = trainer_open(config, options, err);
-    if (!t)
-        return false;
-    if (trainer_progress(t)->step > 0)
-        fprintf(stderr, "resuming after step %lld\n", (long long)trainer_progress(t)->step);
-    const bool ok = run_stage(t, &run_options, &is_done, err);
-    if (ok && !is_done)
-        fprintf(stderr, "stopped after step %lld; the same command goes on from there\n",
-                (long long)trainer_progress(t)->step);
-    trainer_close(t);
-    return ok;
+    char message[256];
+    const char *nearest = args_nearest(name, &stages[0].name, sizeof *stages, N_STAGES);
+    if (nearest)
+        snprintf(message, sizeof message, "there is no stage %.60s; did you mean %s?", name,
+                 nearest);
+    else
+        snprintf(message, sizeof message, "there is no stage %.60s", name);
+    return term_usage("train", message);
 }
 
 int cmd_train(int argc, char **argv)
 {
-    ArgList sets = {0};
-    int64_t n_threads = 0;
-    TrainerOptions options = {0};
-    const Arg table[] = {
-        {"out", 'o', ARG_TEXT, &options.out, "DIR", "the run's folder; resumed if it holds one", 0,
-         0},
-        {"set", 0, ARG_LIST, &sets, "A.B=VALUE", "overrides a key of the configuration", 0, 0},
-        {"fresh", 0, ARG_FLAG, &options.is_fresh, NULL, "forget what the folder holds", 0, 0},
-        {"threads", 0, ARG_INT, &n_threads, "N", "threads (one a processor)", 1, 1024},
-        {0},
-    };
-    const ArgSpec spec = {
-        .command = "train",
-        .usage = "pretrain CONFIG --out DIR",
-        .about =
-            "Trains a model on documents as the YAML file CONFIG says (docs/training.md), and\n"
-            "writes log.csv, checkpoints and the model itself to DIR.",
-        .options = table,
-        .n_words_min = 2,
-        .n_words_max = 2,
-    };
-    ArgWords words;
-    int status;
-    if (!args_parse(&spec, argc, argv, &words, &status))
-        return status;
-    if (strcmp(words.words[0], "pretrain") != 0)
-        return term_usage("train", "the stage has to be pretrain");
-    if (!options.out)
-        return term_usage("train", "give --out DIR");
-    options.n_threads = (int)n_threads;
-    Error err = {0};
-    TrainConfig config;
-    catch_signals();
-    bool ok = train_config_read(&config, words.words[1], sets.items, sets.n, &err);
-    if (ok) {
-        ok = run(&config, &options, &err);
-        train_config_close(&config);
-    }
-    if (!ok)
-        term_note("%s", err.message);
-    return ok ? 0 : 1;
+    if (argc < 2)
+        return term_usage("train", "give a stage");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return print_help();
+    for (int i = 0; i < N_STAGES; i++)
+        if (strcmp(argv[1], stages[i].name) == 0)
+            return stages[i].run(argc - 1, argv + 1);
+    return unknown_stage(argv[1]);
 }

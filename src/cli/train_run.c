@@ -1,0 +1,92 @@
+/* Stages that are a run of the trainer: in a folder that it can be resumed from. */
+#include "cli/train_stages.h"
+
+#include "cli/args.h"
+#include "cli/term.h"
+#include "train/run.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+static volatile sig_atomic_t is_stopped;
+
+static void stop(int signal_number)
+{
+    (void)signal_number;
+    is_stopped = 1;
+}
+
+/* SIGTERM and Ctrl-C end the run after the step in work, with a checkpoint; a second Ctrl-C ends it
+ * at once, which loses the steps since the last one. */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+static void print_line(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static bool run(const TrainConfig *config, const TrainerOptions *options, Error *err)
+{
+    const RunOptions run_options = {.stop = &is_stopped, .line = print_line};
+    bool is_done = false;
+    Trainer *t = trainer_open(config, options, err);
+    if (!t)
+        return false;
+    if (trainer_progress(t)->step > 0)
+        fprintf(stderr, "resuming after step %lld\n", (long long)trainer_progress(t)->step);
+    const bool ok = run_stage(t, &run_options, &is_done, err);
+    if (ok && !is_done)
+        fprintf(stderr, "stopped after step %lld; the same command goes on from there\n",
+                (long long)trainer_progress(t)->step);
+    trainer_close(t);
+    return ok;
+}
+
+int train_pretrain(int argc, char **argv)
+{
+    ArgList sets = {0};
+    int64_t n_threads = 0;
+    TrainerOptions options = {0};
+    const Arg table[] = {
+        {"out", 'o', ARG_TEXT, &options.out, "DIR", "the run's folder; resumed if it holds one", 0,
+         0},
+        {"set", 0, ARG_LIST, &sets, "A.B=VALUE", "overrides a key of the configuration", 0, 0},
+        {"fresh", 0, ARG_FLAG, &options.is_fresh, NULL, "forget what the folder holds", 0, 0},
+        {"threads", 0, ARG_INT, &n_threads, "N", "threads (one a processor)", 1, 1024},
+        {0},
+    };
+    const ArgSpec spec = {
+        .command = "train pretrain",
+        .usage = "CONFIG --out DIR",
+        .about =
+            "Trains a model on documents as the YAML file CONFIG says (docs/training.md), and\n"
+            "writes log.csv, checkpoints and the model itself to DIR.",
+        .options = table,
+        .n_words_min = 1,
+        .n_words_max = 1,
+    };
+    ArgWords words;
+    int status;
+    if (!args_parse(&spec, argc, argv, &words, &status))
+        return status;
+    if (!options.out)
+        return term_usage("train pretrain", "give --out DIR");
+    options.n_threads = (int)n_threads;
+    Error err = {0};
+    TrainConfig config;
+    catch_signals();
+    bool ok = train_config_read(&config, words.words[0], sets.items, sets.n, &err);
+    if (ok) {
+        ok = run(&config, &options, &err);
+        train_config_close(&config);
+    }
+    if (!ok)
+        term_note("%s", err.message);
+    return ok ? 0 : 1;
+}
