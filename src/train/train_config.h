@@ -21,6 +21,7 @@ typedef struct TrainConfig {
     DType compute;         /* F32 or BF16 */
     const char *tokenizer; /* a model whose tokenizer is used; NULL: that of `from` */
     /* data */
+    json_t *source_list; /* borrowed from json */
     TrainSource sources[TRAIN_SOURCES_MAX];
     int n_sources;
     int64_t seed;
@@ -36,6 +37,11 @@ typedef struct TrainConfig {
     int checkpoint_keep;
     json_t *json; /* complete, defaults filled in; owned */
 } TrainConfig;
+
+/* The value of data.sources, for every stage that has one: [{path, weight}], weight 1 if absent (and
+ * then put into the JSON). Paths are borrowed from it. */
+bool train_sources_read(json_t *list, TrainSource sources[TRAIN_SOURCES_MAX], int *n,
+                        Error *err) MUST_USE;
 
 /* Reads `path`, then applies n_sets texts "a.b=value". */
 bool train_config_read(TrainConfig *c, const char *path, const char *const *sets, int n_sets,
