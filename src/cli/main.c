@@ -50,7 +50,7 @@ static void print_help(FILE *out)
     fprintf(out, "\n\"wen help COMMAND\" tells more about one of them.\n");
 }
 
-/* `wen help [COMMAND]` */
+/* `wen help [COMMAND [STAGE]]` */
 static int help(int argc, char **argv)
 {
     if (argc < 2) {
@@ -61,8 +61,9 @@ static int help(int argc, char **argv)
     if (!command)
         return unknown_command(argv[1]);
     char option[] = "--help";
-    char *with_help[] = {argv[1], option, NULL};
-    return command->run(2, with_help);
+    char *stage = argc > 2 ? argv[2] : option;
+    char *with_help[] = {argv[1], stage, option, NULL};
+    return command->run(argc > 2 ? 3 : 2, with_help);
 }
 
 int main(int argc, char **argv)

@@ -25,15 +25,27 @@ static void catch_signals(void)
     sigaction(SIGINT, &action, NULL);
 }
 
+/* One line that replaces itself on a terminal, else a line each. */
+static void print_progress(void *context, const char *text)
+{
+    (void)context;
+    if (term_is_terminal(stderr))
+        term_progress(text);
+    else
+        fprintf(stderr, "%s\n", text);
+}
+
 static void print_line(void *context, const char *text)
 {
     (void)context;
+    term_progress(NULL);
     fprintf(stderr, "%s\n", text);
 }
 
 static bool run(const TrainConfig *config, const TrainerOptions *options, Error *err)
 {
-    const RunOptions run_options = {.stop = &is_stopped, .line = print_line};
+    const RunOptions run_options = {
+        .stop = &is_stopped, .progress = print_progress, .line = print_line};
     bool is_done = false;
     Trainer *t = trainer_open(config, options, err);
     if (!t)
@@ -41,6 +53,7 @@ static bool run(const TrainConfig *config, const TrainerOptions *options, Error 
     if (trainer_progress(t)->step > 0)
         fprintf(stderr, "resuming after step %lld\n", (long long)trainer_progress(t)->step);
     const bool ok = run_stage(t, &run_options, &is_done, err);
+    term_progress(NULL);
     if (ok && !is_done)
         fprintf(stderr, "stopped after step %lld; the same command goes on from there\n",
                 (long long)trainer_progress(t)->step);

@@ -2,47 +2,56 @@
 #include "train/run.h"
 
 #include "base/file.h"
+#include "train/run_log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { LINE_BYTES = 512 };
+
+/* Columns of log.csv in their order; the last three of mixture models only. */
+enum {
+    COLUMN_TOKENS,
+    COLUMN_SECONDS,
+    COLUMN_LOSS,
+    COLUMN_BPB,
+    COLUMN_LR,
+    COLUMN_GRAD_NORM,
+    COLUMN_TOKENS_PER_S,
+    COLUMN_OF_PEAK,
+    COLUMN_SKIPPED,
+    COLUMN_BALANCE,
+    COLUMN_MAX_VIOLATION,
+    COLUMN_ROUTER_ENTROPY,
+    N_COLUMNS
+};
+
+static const struct {
+    const char *name, *tag;
+    int decimals;
+} columns[N_COLUMNS] = {
+    {"tokens", NULL, 0},
+    {"seconds", NULL, 3},
+    {"loss", "train/loss", RUN_LOG_EXACT},
+    {"bpb", "train/bits_per_byte", RUN_LOG_EXACT},
+    {"lr", "train/learning_rate", RUN_LOG_EXACT},
+    {"grad_norm", "train/grad_norm", RUN_LOG_EXACT},
+    {"tokens_per_s", "speed/tokens_per_s", 1},
+    {"of_peak", "speed/of_peak", 4},
+    {"skipped", "train/skipped", 0},
+    {"balance", "experts/balance_loss", RUN_LOG_EXACT},
+    {"max_violation", "experts/max_violation", RUN_LOG_EXACT},
+    {"router_entropy", "experts/router_entropy", RUN_LOG_EXACT},
+};
 
 typedef struct Run {
     Trainer *trainer;
     const RunOptions *options;
     bool is_moe;
     double flops_per_token, peak_flops;
-    FILE *log;
+    double recent_tokens, recent_seconds; /* weighted towards the last ten steps or so */
+    RunLog *log;
 } Run;
-
-/* Keeps the lines of steps that this run has done; a run that is resumed repeats the others. */
-static bool open_log(Run *run, Error *err)
-{
-    Buf old = {0}, kept = {0};
-    const int64_t steps_done = trainer_progress(run->trainer)->step;
-    char *path = file_join(trainer_folder(run->trainer), "log.csv");
-    bool ok = !file_exists(path) || steps_done == 0 || file_read(&old, path, SIZE_MAX, err);
-    buf_puts(&kept, "step,tokens,seconds,loss,bpb,lr,grad_norm,tokens_per_s,of_peak,skipped");
-    buf_puts(&kept, run->is_moe ? ",balance,max_violation,router_entropy\n" : "\n");
-    for (size_t from = 0; from < old.bytes;) {
-        const char *end = memchr(old.data + from, '\n', old.bytes - from);
-        const size_t to = end ? (size_t)(end - old.data) + 1 : old.bytes;
-        int64_t step;
-        if (end && sscanf(old.data + from, "%" SCNd64, &step) == 1 && step <= steps_done)
-            buf_append(&kept, old.data + from, to - from);
-        from = to;
-    }
-    ok = ok && file_write(path, buf_str(&kept), err);
-    run->log = ok ? fopen(path, "a") : NULL;
-    if (ok && !run->log)
-        ok = error_set(err, ERROR_IO, "%s: cannot be written to", path);
-    mem_free(path);
-    buf_free(&old);
-    buf_free(&kept);
-    return ok;
-}
 
 /* Arithmetic of a token: 6 for each parameter that a product reads, and attention's causal half. */
 static double flops_of_token(const Config *m, int tokens)
@@ -52,32 +61,64 @@ static double flops_of_token(const Config *m, int tokens)
     return 6 * (body + head) + 6.0 * m->n_layers * m->n_heads * m->head_dim * tokens;
 }
 
-static void write_line(const Run *run, const StepReport *r)
+static bool open_log(Run *run, Error *err)
+{
+    const int n = run->is_moe ? N_COLUMNS : COLUMN_BALANCE;
+    run->log = run_log_new();
+    for (int i = 0; i < n; i++)
+        run_log_column(run->log, columns[i].name, columns[i].tag, columns[i].decimals);
+    return run_log_start(run->log, trainer_folder(run->trainer),
+                         trainer_progress(run->trainer)->step, err);
+}
+
+static double bits_per_byte(const Run *run, double loss)
+{
+    return loss / 0.69314718055994531 / trainer_data(run->trainer)->bytes_per_token;
+}
+
+static void log_step(Run *run, const StepReport *r)
 {
     const Progress *progress = trainer_progress(run->trainer);
-    const TrainConfig *config = trainer_config(run->trainer);
     const double rate = (double)r->n_tokens / r->seconds;
-    const double of_peak = rate * run->flops_per_token / run->peak_flops;
-    const double bits = r->loss / 0.69314718055994531 / trainer_data(run->trainer)->bytes_per_token;
-    fprintf(run->log, "%" PRId64 ",%" PRId64 ",%.3f,%.9g,%.9g,%.9g,%.9g,%.1f,%.4f,%d",
-            progress->step, progress->n_tokens, progress->seconds, r->loss, bits, r->rate,
-            r->optim.grad_norm, rate, of_peak, r->optim.is_skipped);
-    if (run->is_moe)
-        fprintf(run->log, ",%.9g,%.9g,%.9g", r->balance_loss, r->max_violation, r->router_entropy);
-    fprintf(run->log, "\n");
-    fflush(run->log);
-    if (!run->options->line || progress->step % config->log_every != 0)
+    const double values[N_COLUMNS] = {
+        [COLUMN_TOKENS] = (double)progress->n_tokens,
+        [COLUMN_SECONDS] = progress->seconds,
+        [COLUMN_LOSS] = r->loss,
+        [COLUMN_BPB] = bits_per_byte(run, r->loss),
+        [COLUMN_LR] = r->rate,
+        [COLUMN_GRAD_NORM] = r->optim.grad_norm,
+        [COLUMN_TOKENS_PER_S] = rate,
+        [COLUMN_OF_PEAK] = rate * run->flops_per_token / run->peak_flops,
+        [COLUMN_SKIPPED] = r->optim.is_skipped,
+        [COLUMN_BALANCE] = r->balance_loss,
+        [COLUMN_MAX_VIOLATION] = r->max_violation,
+        [COLUMN_ROUTER_ENTROPY] = r->router_entropy,
+    };
+    for (int i = 0; i < (run->is_moe ? N_COLUMNS : COLUMN_BALANCE); i++)
+        run_log_set(run->log, i, values[i]);
+}
+
+/* The progress line; speed and time left go by the last steps. */
+static void show_step(Run *run, const StepReport *r)
+{
+    const double memory = 0.9;
+    const Progress *progress = trainer_progress(run->trainer);
+    const TrainConfig *c = trainer_config(run->trainer);
+    run->recent_tokens = memory * run->recent_tokens + (double)r->n_tokens;
+    run->recent_seconds = memory * run->recent_seconds + r->seconds;
+    if (!run->options->progress || progress->step % c->log_every != 0)
         return;
-    const int64_t steps = config->schedule.steps;
-    const double left = (double)(steps - progress->step) * r->seconds;
+    const double rate = run->recent_tokens / run->recent_seconds;
+    const double left = (double)(c->schedule.steps - progress->step) * (double)r->n_tokens / rate;
     char line[LINE_BYTES];
     snprintf(line, sizeof line,
              "step %" PRId64 "/%" PRId64 "  loss %.4f  %.3f bits/byte  lr %.2e  grad %.3f%s  "
              "%.0f tokens/s  %.0f %% of peak  %d:%02d:%02d left",
-             progress->step, steps, r->loss, bits, r->rate, r->optim.grad_norm,
-             r->optim.is_skipped ? " (skipped)" : "", rate, 100 * of_peak, (int)(left / 3600),
+             progress->step, c->schedule.steps, r->loss, bits_per_byte(run, r->loss), r->rate,
+             r->optim.grad_norm, r->optim.is_skipped ? " (skipped)" : "", rate,
+             100 * rate * run->flops_per_token / run->peak_flops, (int)(left / 3600),
              (int)(left / 60) % 60, (int)left % 60);
-    run->options->line(run->options->context, line);
+    run->options->progress(run->options->context, line);
 }
 
 static bool export_to_out(const Run *run, Error *err)
@@ -99,7 +140,10 @@ static bool run_steps(Run *run, Error *err)
         StepReport report;
         if (!trainer_step(t, &report, err))
             return false;
-        write_line(run, &report);
+        log_step(run, &report);
+        if (!run_log_end_step(run->log, progress->step, err))
+            return false;
+        show_step(run, &report);
         is_stopped = run->options->stop && *run->options->stop;
         const bool is_due = progress->step % c->checkpoint_every == 0;
         if ((is_due || is_stopped || progress->step == c->schedule.steps) && !trainer_save(t, err))
@@ -122,7 +166,6 @@ bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err)
     *is_done = trainer_progress(t)->step >= c->schedule.steps;
     if (ok && *is_done)
         ok = export_to_out(&run, err);
-    if (run.log)
-        fclose(run.log);
+    run_log_close(run.log);
     return ok;
 }

@@ -11,7 +11,9 @@ typedef struct RunOptions {
     /* Set to non-zero (by a signal, say): the step in work is finished, a checkpoint written, and
      * run_stage returns. May be NULL. */
     const volatile sig_atomic_t *stop;
-    /* One line after every log_every steps; NULL: silent. */
+    /* One line after every log_every steps, of which the last is enough; NULL: silent. */
+    void (*progress)(void *context, const char *text);
+    /* A line that is worth keeping: what an evaluation found, how the run ended. NULL: silent. */
     void (*line)(void *context, const char *text);
     void *context;
 } RunOptions;
