@@ -55,7 +55,7 @@ isa_of = $(foreach isa,$(ISA_SUFFIXES),$(if $(filter %_$(isa),$(1)),$(ISA_$(isa)
            $(if $(filter -fsanitize=%undefined%,$(CFLAGS_$(V))),-fno-sanitize=undefined)))
 
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/kernels/test_*.c \
-           tests/model/test_*.c tests/engine/test_*.c tests/train/test_*.c \
+           tests/model/test_*.c tests/engine/test_*.c tests/train/test_*.c tests/dist/test_*.c \
            tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench/*.c))
 

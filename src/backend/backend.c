@@ -8,16 +8,26 @@
 
 /* The one place that names the devices. */
 Backend *cpu_backend_open(int n_threads, Error *err);
+bool cpu_run_ranks(int n_ranks, int n_threads, RankBody *body, void *context, Error *err);
+
+static bool is_cpu(const char *device, Error *err)
+{
+    if (strcmp(device, "cpu") == 0 || strcmp(device, "auto") == 0)
+        return true;
+    if (strcmp(device, "cuda") == 0)
+        return error_set(err, ERROR_DEVICE, "device cuda: this build has no CUDA backend; use cpu");
+    return error_set(err, ERROR_ARGUMENT, "device %s: not known; use cpu, cuda or auto", device);
+}
 
 Backend *backend_open(const char *device, int n_threads, Error *err)
 {
-    if (strcmp(device, "cpu") == 0 || strcmp(device, "auto") == 0)
-        return cpu_backend_open(n_threads, err);
-    if (strcmp(device, "cuda") == 0)
-        error_set(err, ERROR_DEVICE, "device cuda: this build has no CUDA backend; use cpu");
-    else
-        error_set(err, ERROR_ARGUMENT, "device %s: not known; use cpu, cuda or auto", device);
-    return NULL;
+    return is_cpu(device, err) ? cpu_backend_open(n_threads, err) : NULL;
+}
+
+bool backend_run_ranks(const char *device, int n_ranks, int n_threads, RankBody *body,
+                       void *context, Error *err)
+{
+    return is_cpu(device, err) && cpu_run_ranks(n_ranks, n_threads, body, context, err);
 }
 
 static size_t step_round(size_t bytes) { return (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN; }

@@ -102,6 +102,7 @@ struct Backend {
     const char *name; /* "cpu", "cuda" */
     const char *isa;  /* what serves it: "avx512bf16", "sm_90" */
     int n_threads;
+    int rank, n_ranks; /* in the group for collectives: 0 of 1 when alone */
 
     void (*close)(Backend *b);
 
@@ -287,18 +288,52 @@ struct Backend {
     void (*xent)(Backend *b, Mat logits, const int32_t *targets, const float *weights,
                  float *losses);
 
-    /* *sum = sum of x_i^2 in double, in fixed pieces. */
-    void (*sum_squares)(Backend *b, const float *x, size_t n, double *sum);
+    /* sums[i] = the sum of squares, in double, of the i-th SQUARES_PIECE elements of x (the last
+     * piece may be shorter). */
+    void (*sum_squares)(Backend *b, const float *x, size_t n, double *sums);
     /* y = a x + c y. x may be y. */
     void (*blend)(Backend *b, size_t n, float a, const float *x, float c, float *y);
     /* See AdamW. All arrays f32 [n]. */
     void (*adamw)(Backend *b, const AdamW *a, size_t n, float *param, const float *grad, float *m,
                   float *v);
+
+    /* ---- Collectives -------------------------------------------------------------------------
+     *
+     * Between the ranks of a group, each of which is a backend; dist/comm.h has the contract of
+     * each operation, and its rules: all ranks call the same operations in the same order; sums
+     * have one order; when a rank has failed they do nothing, and `group_is_ok` tells. Alone they
+     * do what is left to do. Cuts [n_ranks + 1] are host memory, data is device memory. */
+
+    void (*all_reduce)(Backend *b, float *x, size_t n);
+    void (*all_reduce_counts)(Backend *b, int64_t *x, size_t n);
+    /* to = this rank's part of the sum; `from` is used up; `to` may be from + cuts[rank]. */
+    void (*reduce_scatter)(Backend *b, float *from, const size_t cuts[], float *to);
+    /* all = every rank's part; `mine` may be its place there. Cuts in bytes, as in all_to_all. */
+    void (*all_gather)(Backend *b, const void *mine, const size_t cuts[], void *all);
+    void (*all_to_all)(Backend *b, const void *from, const size_t from_cuts[], void *to,
+                       const size_t to_cuts[]);
+    void (*broadcast)(Backend *b, int root, void *data, size_t bytes);
+    void (*barrier)(Backend *b);
+    void (*send)(Backend *b, int to, const void *data, size_t bytes);
+    void (*recv)(Backend *b, int from, void *data, size_t bytes);
+    /* Waits for what is queued; false when a rank has failed, with its error. */
+    bool (*group_is_ok)(Backend *b, Error *err);
 };
+
+enum { SQUARES_PIECE = 1 << 14 };
 
 /* device: "cpu", "cuda" or "auto"; n_threads 0: one a processor. The only place that knows which
  * backends exist. */
 Backend *backend_open(const char *device, int n_threads, Error *err) MUST_USE;
+
+/* What one rank does, with a backend of its own. */
+typedef bool RankBody(void *context, Backend *b, Error *err);
+/* Runs `body` once for each of n_ranks ranks, at the same time, as one group for the collectives;
+ * n_threads (0: one a processor) are divided among them, at least one each. Returns when all have
+ * ended. A rank that fails ends the group: the others see it in group_is_ok, and the first failure
+ * is in *err. The only place that knows how ranks reach each other. */
+bool backend_run_ranks(const char *device, int n_ranks, int n_threads, RankBody *body,
+                       void *context, Error *err) MUST_USE;
 
 /* ---- Step: bump allocation of device memory for one forward pass ------------------------------
  */

@@ -82,6 +82,8 @@ static void cpu_close(Backend *b)
     if (!b)
         return;
     CpuBackend *cpu = cpu_of(b);
+    if (cpu->comm)
+        cpu->comm->close(cpu->comm);
     pool_close(cpu->pool);
     cpu_training_close(cpu);
     mem_unmap(cpu->acts, cpu->acts_bytes);
@@ -123,26 +125,34 @@ static const Backend table = {
     .logprobs = cpu_logprobs,
 };
 
-Backend *cpu_backend_open(int n_threads, Error *err)
+Backend *cpu_backend_open_rank(int n_threads, Comm *comm, Error *err)
 {
     IsaLevel level;
-    if (!isa_choose(&level, err))
-        return NULL;
     CpuBackend *cpu = mem_alloc(sizeof *cpu);
     cpu->base = table;
     cpu_training_operations(&cpu->base);
+    cpu_collective_operations(&cpu->base);
+    if (!isa_choose(&level, err))
+        goto fail;
     cpu->base.isa = isa_name(level);
     cpu->level = level;
     cpu->kernels = kernels_for(level);
     cpu->pool = pool_open(n_threads, err);
-    if (!cpu->pool) {
-        mem_free(cpu);
-        return NULL;
-    }
+    if (!cpu->pool)
+        goto fail;
     cpu->base.n_threads = pool_n_threads(cpu->pool);
-    if (!cpu_reserve(&cpu->base, 1, 1, err)) {
-        cpu_close(&cpu->base);
-        return NULL;
-    }
+    if (!cpu_reserve(&cpu->base, 1, 1, err))
+        goto fail;
+    cpu->comm = comm;
+    cpu->base.rank = comm->rank;
+    cpu->base.n_ranks = comm->n_ranks;
     return &cpu->base;
+fail:
+    cpu_close(&cpu->base);
+    return NULL;
+}
+
+Backend *cpu_backend_open(int n_threads, Error *err)
+{
+    return cpu_backend_open_rank(n_threads, comm_none(), err);
 }

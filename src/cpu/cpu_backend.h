@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "cpu/kernels.h"
 #include "cpu/slab.h"
+#include "dist/comm.h"
 
 typedef struct CpuBackend {
     Backend base; /* first: a Backend * is a CpuBackend * */
@@ -13,6 +14,7 @@ typedef struct CpuBackend {
     const Kernels *kernels;
     IsaLevel level;
     Slab *slabs; /* memory of the weights */
+    Comm *comm;  /* this backend's end of its group; owned */
     /* Scratch of the operations, grown only by reserve(). */
     void *acts; /* of one matmul: see cpu_weight_reserve_bytes */
     size_t acts_bytes;
@@ -24,6 +26,12 @@ typedef struct CpuBackend {
 
 /* n_threads 0: one a processor. The level is what WEN_ISA says, or the processor's best. */
 Backend *cpu_backend_open(int n_threads, Error *err) MUST_USE;
+/* The same as a rank; takes `comm` over when it works. */
+Backend *cpu_backend_open_rank(int n_threads, Comm *comm, Error *err) MUST_USE;
+/* See backend_run_ranks: ranks are threads. */
+bool cpu_run_ranks(int n_ranks, int n_threads, RankBody *body, void *context, Error *err) MUST_USE;
+/* Fills the section "Collectives" of the table. */
+void cpu_collective_operations(Backend *b);
 
 static inline CpuBackend *cpu_of(Backend *b) { return (CpuBackend *)b; }
 

@@ -9,8 +9,7 @@
 
 enum {
     ROWS_A_TASK = 16,
-    ELEMENTS_A_TASK = 1 << 16, /* of flat arrays; also the pieces of sum_squares */
-    SQUARES_MAX = 1 << 12      /* pieces summed between two folds */
+    ELEMENTS_A_TASK = 1 << 16 /* of flat arrays */
 };
 
 /* What all the tasks below read; each uses the fields of its operation. */
@@ -232,22 +231,15 @@ static void squares_task(void *context, int task, int worker)
 {
     (void)worker;
     const RowsJob *job = context;
-    const size_t from = (size_t)task * ELEMENTS_A_TASK;
-    job->pieces[task] = job->kernels->sum_squares(job->grad + from, flat_len(job, from));
+    const size_t from = (size_t)task * SQUARES_PIECE, left = job->n - from;
+    job->pieces[task] = job->kernels->sum_squares(
+        job->grad + from, (int)(left < SQUARES_PIECE ? left : SQUARES_PIECE));
 }
 
-static void cpu_sum_squares(Backend *b, const float *x, size_t n, double *sum)
+static void cpu_sum_squares(Backend *b, const float *x, size_t n, double *sums)
 {
-    const size_t at_once = (size_t)SQUARES_MAX * ELEMENTS_A_TASK;
-    double pieces[SQUARES_MAX];
-    *sum = 0;
-    for (size_t from = 0; from < n; from += at_once) {
-        RowsJob job = {.grad = x + from, .pieces = pieces};
-        job.n = n - from < at_once ? n - from : at_once;
-        run_flat(cpu_of(b), &job, squares_task);
-        for (size_t i = 0; i < (job.n + ELEMENTS_A_TASK - 1) / ELEMENTS_A_TASK; i++)
-            *sum += pieces[i];
-    }
+    RowsJob job = {.grad = x, .n = n, .pieces = sums};
+    run(cpu_of(b), &job, (int)((n + SQUARES_PIECE - 1) / SQUARES_PIECE), squares_task);
 }
 
 static void blend_task(void *context, int task, int worker)

@@ -40,12 +40,16 @@ static bool is_muon(const Optim *o, const Param *p)
     return o->options.kind == OPTIM_MUON && p->weight && !p->is_embedding;
 }
 
+/* The pieces' sums in order, on the host. */
 static double sum_squares(const Optim *o, const float *x, size_t n)
 {
     Backend *b = o->params->model->backend;
-    double sum;
-    b->sum_squares(b, x, n, o->square);
-    b->fetch(b, &sum, o->square, sizeof sum);
+    const size_t n_pieces = (n + SQUARES_PIECE - 1) / SQUARES_PIECE;
+    double sum = 0;
+    b->sum_squares(b, x, n, o->squares);
+    b->fetch(b, o->host_squares, o->squares, sizeof(double) * n_pieces);
+    for (size_t i = 0; i < n_pieces; i++)
+        sum += o->host_squares[i];
     return sum;
 }
 
@@ -121,10 +125,13 @@ bool optim_open(Optim *o, const Params *p, const OptimOptions *options, Error *e
     o->masters = b->alloc(b, bytes, "master weights", err);
     o->m = o->masters ? b->alloc(b, bytes, "the optimizer's first moments", err) : NULL;
     o->v = o->m ? b->alloc(b, bytes, "the optimizer's second moments", err) : NULL;
-    o->square = o->v ? b->alloc(b, sizeof(double), "a sum", err) : NULL;
-    if (o->square && o->work_bytes > 0)
+    o->squares_bytes = sizeof(double) * ((p->size + SQUARES_PIECE - 1) / SQUARES_PIECE);
+    o->squares = o->v ? b->alloc(b, o->squares_bytes, "the gradient's norm", err) : NULL;
+    o->host_squares =
+        o->squares ? mem_try_alloc(o->squares_bytes, "the gradient's norm", err) : NULL;
+    if (o->host_squares && o->work_bytes > 0)
         o->work = b->alloc(b, o->work_bytes, "Muon's iterations", err);
-    if (o->square && (o->work || o->work_bytes == 0))
+    if (o->host_squares && (o->work || o->work_bytes == 0))
         return true;
     optim_close(o);
     return false;
@@ -141,8 +148,9 @@ void optim_close(Optim *o)
             b->free(b, arrays[i], sizeof(float) * o->params->size);
     if (o->work)
         b->free(b, o->work, o->work_bytes);
-    if (o->square)
-        b->free(b, o->square, sizeof(double));
+    if (o->squares)
+        b->free(b, o->squares, o->squares_bytes);
+    mem_free(o->host_squares);
     *o = (Optim){0};
 }
 

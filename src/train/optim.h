@@ -54,7 +54,8 @@ typedef struct Optim {
     float *masters, *m, *v; /* [params->size], device; m is Muon's momentum too */
     float *work;            /* Muon: room for its iterations */
     size_t work_bytes;
-    double *square; /* device */
+    double *squares, *host_squares; /* of a norm's pieces: device, host */
+    size_t squares_bytes;
 } Optim;
 
 /* Masters, m and v are zeros at first. */
