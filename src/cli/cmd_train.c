@@ -16,6 +16,7 @@ typedef struct Stage {
 
 static const Stage stages[] = {
     {"pretrain", train_pretrain, "on documents: every token is predicted"},
+    {"sft", train_sft, "on conversations: what the assistant says is predicted"},
 };
 enum { N_STAGES = sizeof stages / sizeof *stages };
 

@@ -61,11 +61,17 @@ static bool run(const TrainConfig *config, const TrainerOptions *options, Error 
     return ok;
 }
 
-int train_pretrain(int argc, char **argv)
+/* A stage by its name and what it trains on. */
+typedef struct RunStage {
+    TrainStage stage;
+    const char *command, *about;
+} RunStage;
+
+static int run_command(const RunStage *stage, int argc, char **argv)
 {
     ArgList sets = {0};
     int64_t n_threads = 0;
-    TrainerOptions options = {0};
+    TrainerOptions options = {.line = print_line};
     const Arg table[] = {
         {"out", 'o', ARG_TEXT, &options.out, "DIR", "the run's folder; resumed if it holds one", 0,
          0},
@@ -75,11 +81,9 @@ int train_pretrain(int argc, char **argv)
         {0},
     };
     const ArgSpec spec = {
-        .command = "train pretrain",
+        .command = stage->command,
         .usage = "CONFIG --out DIR",
-        .about =
-            "Trains a model on documents as the YAML file CONFIG says (docs/training.md), and\n"
-            "writes log.csv, checkpoints and the model itself to DIR.",
+        .about = stage->about,
         .options = table,
         .n_words_min = 1,
         .n_words_max = 1,
@@ -89,12 +93,12 @@ int train_pretrain(int argc, char **argv)
     if (!args_parse(&spec, argc, argv, &words, &status))
         return status;
     if (!options.out)
-        return term_usage("train pretrain", "give --out DIR");
+        return term_usage(stage->command, "give --out DIR");
     options.n_threads = (int)n_threads;
     Error err = {0};
     TrainConfig config;
     catch_signals();
-    bool ok = train_config_read(&config, words.words[0], sets.items, sets.n, &err);
+    bool ok = train_config_read(&config, stage->stage, words.words[0], sets.items, sets.n, &err);
     if (ok) {
         ok = run(&config, &options, &err);
         train_config_close(&config);
@@ -102,4 +106,23 @@ int train_pretrain(int argc, char **argv)
     if (!ok)
         term_note("%s", err.message);
     return ok ? 0 : 1;
+}
+
+int train_pretrain(int argc, char **argv)
+{
+    static const RunStage stage = {
+        STAGE_PRETRAIN, "train pretrain",
+        "Trains a model on documents as the YAML file CONFIG says (docs/training.md), and\n"
+        "writes log.csv, checkpoints and the model itself to DIR."};
+    return run_command(&stage, argc, argv);
+}
+
+int train_sft(int argc, char **argv)
+{
+    static const RunStage stage = {
+        STAGE_SFT, "train sft",
+        "Trains a model to answer as the assistant does in conversations: JSONL, one\n"
+        "{\"messages\": [...]} a line. The YAML file CONFIG says how (docs/training.md);\n"
+        "log.csv, checkpoints and the model itself go to DIR."};
+    return run_command(&stage, argc, argv);
 }

@@ -4,5 +4,6 @@
 #define WEN_CLI_TRAIN_STAGES_H
 
 int train_pretrain(int argc, char **argv);
+int train_sft(int argc, char **argv);
 
 #endif

@@ -1,113 +1,41 @@
 /* See data.h. */
 #include "train/data.h"
 
-#include "base/file.h"
 #include "base/rng.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-enum { LINE_BYTES_MAX = 1 << 28, DOCS_MAX = 1 << 28 };
+/* A batch is full enough once so many documents, or as many as it has rows, fit nowhere: rows cost
+ * by their tokens, so what stays free costs nothing. */
+enum { WAITING_MIN = 64, PERMUTATION_ROUNDS = 4 };
 
-/* ---- Reading
- * ------------------------------------------------------------------------------------------ */
+/* ---- Order ----------------------------------------------------------------------------------- */
 
-typedef struct Reader {
-    const Tokenizer *tokenizer;
-    DataSource *source;
-    int32_t end;      /* the token that ends a document */
-    int64_t capacity; /* of source->start */
-    const char *path;
-    Error *err;
-} Reader;
-
-static bool add_document(Reader *r, Str text)
+/* Place i of a random order of n documents, made from the keys without a table: a Feistel network
+ * permutes the smallest square of a power of two that holds n, and is walked until it lands below
+ * n (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). */
+static int64_t permuted(int64_t i, int64_t n, uint64_t seed, uint64_t source, uint64_t epoch)
 {
-    DataSource *s = r->source;
-    if (text.bytes == 0)
-        return true;
-    if (!tokenizer_encode_plain(r->tokenizer, text, &s->ids, r->err))
-        return false;
-    ids_push(&s->ids, r->end);
-    if (s->n_docs + 1 >= r->capacity) {
-        const int64_t more = r->capacity < 512 ? 1024 : 2 * r->capacity;
-        int64_t *grown = mem_try_grow(s->start, sizeof *grown * (size_t)r->capacity,
-                                      sizeof *grown * (size_t)more, "documents", r->err);
-        if (!grown)
-            return false;
-        s->start = grown;
-        r->capacity = more;
-    }
-    s->n_bytes += (int64_t)text.bytes;
-    s->start[++s->n_docs] = s->ids.n;
-    return true;
+    int half = 1;
+    while (half < 31 && (int64_t)1 << (2 * half) < n)
+        half++;
+    const uint64_t mask = ((uint64_t)1 << half) - 1, key = rng_counter(seed, source, epoch);
+    uint64_t x = (uint64_t)i;
+    do {
+        uint64_t left = x >> half, right = x & mask;
+        for (uint64_t round = 0; round < PERMUTATION_ROUNDS; round++) {
+            const uint64_t mixed = left ^ (rng_counter(key, round, right) & mask);
+            left = right;
+            right = mixed;
+        }
+        x = left << half | right;
+    } while (x >= (uint64_t)n);
+    return (int64_t)x;
 }
 
-static bool add_line(Reader *r, Str line, int number)
+static int64_t n_documents(const Data *d, int64_t source)
 {
-    json_error_t where;
-    json_t *json = json_loadb(line.data, line.bytes, 0, &where);
-    const json_t *text = json_object_get(json, "text");
-    bool ok = true;
-    if (!json)
-        ok = error_set(r->err, ERROR_FORMAT, "%s:%d: %s", r->path, number, where.text);
-    else if (!json_is_string(text))
-        ok = error_set(r->err, ERROR_FORMAT, "%s:%d: no \"text\" in this line", r->path, number);
-    else if (!add_document(r, (Str){json_string_value(text), json_string_length(text)}))
-        ok = error_add(r->err, "%s:%d", r->path, number);
-    json_decref(json);
-    return ok;
-}
-
-static bool read_lines(Reader *r, Str all)
-{
-    size_t from = 0;
-    for (int number = 1; from < all.bytes; number++) {
-        const char *end = memchr(all.data + from, '\n', all.bytes - from);
-        const size_t to = end ? (size_t)(end - all.data) : all.bytes;
-        if (to > from && !add_line(r, str_slice(all, from, to), number))
-            return false;
-        from = to + 1;
-    }
-    return true;
-}
-
-static bool read_source(Reader *r)
-{
-    FileMap map;
-    const Str path = str_from(r->path);
-    const bool is_lines = str_ends(path, STR(".jsonl"));
-    if (!is_lines && !str_ends(path, STR(".txt")))
-        return error_set(r->err, ERROR_UNSUPPORTED, "%s: data is .txt or .jsonl", r->path);
-    if (!file_map(&map, r->path, r->err))
-        return false;
-    const Str all = {(const char *)map.data, map.bytes};
-    r->source->start = mem_alloc(sizeof *r->source->start);
-    r->capacity = 1;
-    const bool ok =
-        is_lines ? read_lines(r, all) : add_document(r, all) || error_add(r->err, "%s", r->path);
-    file_unmap(&map);
-    if (ok && r->source->n_docs == 0)
-        return error_set(r->err, ERROR_FORMAT, "%s: there is no document in it", r->path);
-    return ok;
-}
-
-/* ---- Order
- * --------------------------------------------------------------------------------------------- */
-
-/* Fisher-Yates with numbers of (seed, source, epoch). */
-static void shuffle(Data *d, int source)
-{
-    DataSource *s = &d->sources[source];
-    Rng rng = {rng_counter((uint64_t)d->seed, (uint64_t)source, (uint64_t)d->cursor.epoch[source])};
-    for (int i = 0; i < s->n_docs; i++)
-        s->order[i] = i;
-    for (int i = s->n_docs - 1; i > 0; i--) {
-        const int j = (int)rng_below(&rng, (uint64_t)i + 1);
-        const int32_t other = s->order[i];
-        s->order[i] = s->order[j];
-        s->order[j] = other;
-    }
+    return d->sources[source].documents.counts.n_documents;
 }
 
 static DataPiece draw(Data *d)
@@ -117,142 +45,106 @@ static DataPiece draw(Data *d)
     int source = 0;
     while (source < d->n_sources - 1 && u >= d->sources[source].share)
         source++;
-    int64_t *next = &d->cursor.next[source];
-    if (*next == d->sources[source].n_docs) {
+    int64_t *next = &d->cursor.next[source], *epoch = &d->cursor.epoch[source];
+    if (*next == n_documents(d, source)) {
         *next = 0;
-        d->cursor.epoch[source]++;
-        shuffle(d, source);
+        ++*epoch;
     }
-    return (DataPiece){source, d->sources[source].order[(*next)++], 0};
+    return (DataPiece){source, permuted((*next)++, n_documents(d, source), (uint64_t)d->seed,
+                                        (uint64_t)source, (uint64_t)*epoch)};
 }
 
-/* Tokens of a piece that can be learned from: each but the document's last predicts one. */
-static int64_t piece_len(const Data *d, const DataPiece *p)
+static DataDocument document(const Data *d, DataPiece p)
 {
-    const int64_t *start = d->sources[p->source].start + p->doc;
-    return start[1] - start[0] - 1 - p->from;
+    return data_source_document(&d->sources[p.source], p.doc);
 }
 
-static void push_waiting(Data *d, DataPiece p)
-{
-    if (piece_len(d, &p) <= 0)
-        return;
-    if (d->n_waiting == d->waiting_capacity) {
-        const int more = d->waiting_capacity ? 2 * d->waiting_capacity : 256;
-        DataPiece *grown = mem_alloc(sizeof *grown * (size_t)more);
-        if (d->n_waiting > 0)
-            memcpy(grown, d->waiting, sizeof *grown * (size_t)d->n_waiting);
-        mem_free(d->waiting);
-        d->waiting = grown;
-        d->waiting_capacity = more;
-    }
-    d->waiting[d->n_waiting++] = p;
-}
+/* ---- Packing --------------------------------------------------------------------------------- */
 
-/* ---- Packing
- * -------------------------------------------------------------------------------------------- */
-
-/* A piece, or its first n tokens, in a row. */
 typedef struct Placed {
     DataPiece piece;
-    int n, row;
+    int row;
 } Placed;
 
-typedef struct Packing {
-    Data *d;
-    int *room; /* [rows] */
-    int n_placed;
-} Packing;
-
-static void place(Packing *p, const DataPiece *piece, int n, int row)
-{
-    p->d->placed[p->n_placed++] = (Placed){*piece, n, row};
-    p->room[row] -= n;
-}
-
 /* The row with the least room that takes n tokens, or -1. */
-static int best_row(const Packing *p, int64_t n)
+static int best_row(const Data *d, int n)
 {
     int best = -1;
-    for (int r = 0; r < p->d->rows; r++)
-        if (p->room[r] >= n && (best < 0 || p->room[r] < p->room[best]))
+    for (int r = 0; r < d->rows; r++)
+        if (d->room[r] >= n && (best < 0 || d->room[r] < d->room[best]))
             best = r;
     return best;
 }
 
-static int roomiest_row(const Packing *p)
+static bool try_place(Data *d, DataPiece piece, int *n_placed)
 {
-    int best = 0;
-    for (int r = 1; r < p->d->rows; r++)
-        if (p->room[r] > p->room[best])
-            best = r;
-    return best;
+    const int n = document(d, piece).n, row = best_row(d, n);
+    if (row < 0)
+        return false;
+    d->placed[(*n_placed)++] = (Placed){piece, row};
+    d->room[row] -= n;
+    return true;
 }
 
-/* Pieces that waited come first, then new draws, each into the row it fills best; what fits nowhere
- * whole is cut to fill the roomiest row, and the rest waits for the next batch. */
-static void pack(Packing *p)
+static int waiting_max(const Data *d) { return d->rows > WAITING_MIN ? d->rows : WAITING_MIN; }
+
+static bool is_full(const Data *d)
 {
-    Data *d = p->d;
-    int64_t room = (int64_t)d->rows * d->tokens;
-    int kept = 0, i = 0;
-    for (; room > 0; i++) {
-        while (i == d->n_waiting)
-            push_waiting(d, draw(d));
-        DataPiece piece = d->waiting[i];
-        const int64_t len = piece_len(d, &piece);
-        int row = best_row(p, len), n = (int)len;
-        if (row < 0) {
-            row = roomiest_row(p);
-            n = p->room[row];
-        }
-        place(p, &piece, n, row);
-        room -= n;
-        piece.from += n;
-        if (n < len)
-            d->waiting[kept++] = piece;
-    }
-    while (i < d->n_waiting)
-        d->waiting[kept++] = d->waiting[i++];
+    for (int r = 0; r < d->rows; r++)
+        if (d->room[r] > 0)
+            return false;
+    return true;
+}
+
+/* Those that waited come first, then new draws. Returns how many were placed. */
+static int pack(Data *d)
+{
+    int n_placed = 0, kept = 0;
+    for (int r = 0; r < d->rows; r++)
+        d->room[r] = d->tokens;
+    for (int i = 0; i < d->n_waiting; i++)
+        if (!try_place(d, d->waiting[i], &n_placed))
+            d->waiting[kept++] = d->waiting[i];
     d->n_waiting = kept;
+    while (d->n_waiting < waiting_max(d) && !is_full(d)) {
+        const DataPiece piece = draw(d);
+        if (!try_place(d, piece, &n_placed))
+            d->waiting[d->n_waiting++] = piece;
+    }
+    return n_placed;
 }
 
-static void write_document(Data *d, const Placed *placed, int at)
+static int write_document(Data *d, DataPiece piece, int at)
 {
-    const DataSource *s = &d->sources[placed->piece.source];
-    const int32_t *ids = s->ids.data + s->start[placed->piece.doc] + placed->piece.from;
-    memcpy(d->ids + at, ids, sizeof(int32_t) * (size_t)placed->n);
-    memcpy(d->targets + at, ids + 1, sizeof(int32_t) * (size_t)placed->n);
-    for (int i = 0; i < placed->n; i++)
-        d->weights[at + i] = 1.0f;
+    const DataDocument doc = document(d, piece);
+    const WeightRun *run = doc.runs;
+    memcpy(d->ids + at, doc.ids, sizeof(int32_t) * (size_t)doc.n);
+    memcpy(d->targets + at, doc.ids + 1, sizeof(int32_t) * (size_t)doc.n);
+    for (int i = 0; i < doc.n; run++)
+        for (int k = 0; k < run->n; k++)
+            d->weights[at + i++] = run->weight;
+    return doc.n;
 }
 
 const Rows *data_next(Data *d)
 {
-    ArenaMark mark = arena_mark(&d->arena);
-    Packing p = {.d = d, .room = ARENA_ARRAY(&d->arena, int, d->rows)};
-    for (int r = 0; r < d->rows; r++)
-        p.room[r] = d->tokens;
-    pack(&p);
+    const int n_placed = pack(d);
     int n_docs = 0, n_tokens = 0;
     for (int r = 0; r < d->rows; r++) {
         d->row_start[r] = n_docs;
-        for (int i = 0; i < p.n_placed; i++)
+        for (int i = 0; i < n_placed; i++)
             if (d->placed[i].row == r) {
-                write_document(d, &d->placed[i], n_tokens);
                 d->doc_start[n_docs++] = n_tokens;
-                n_tokens += d->placed[i].n;
+                n_tokens += write_document(d, d->placed[i].piece, n_tokens);
             }
     }
     d->row_start[d->rows] = n_docs;
     d->doc_start[n_docs] = n_tokens;
-    arena_rewind(&d->arena, mark);
     d->batch = (Rows){d->rows, d->row_start, d->doc_start, d->ids, d->targets, d->weights};
     return &d->batch;
 }
 
-/* ---- Opening, saving
- * ------------------------------------------------------------------------------------- */
+/* ---- Opening, saving ------------------------------------------------------------------------- */
 
 static bool make_batch_memory(Data *d, Error *err)
 {
@@ -260,49 +152,50 @@ static bool make_batch_memory(Data *d, Error *err)
     if (!mem_product((size_t)d->rows, (size_t)d->tokens, INT32_MAX / 2, &n))
         return error_set(err, ERROR_LIMIT, "batch: %d rows of %d tokens are too many", d->rows,
                          d->tokens);
-    d->row_start = arena_try_alloc(&d->arena, sizeof(int) * ((size_t)d->rows + 1), "a batch", err);
-    d->doc_start = arena_try_alloc(&d->arena, sizeof(int) * (n + 1), "a batch", err);
-    d->ids = arena_try_alloc(&d->arena, sizeof(int32_t) * n, "a batch", err);
-    d->targets = arena_try_alloc(&d->arena, sizeof(int32_t) * n, "a batch", err);
-    d->weights = arena_try_alloc(&d->arena, sizeof(float) * n, "a batch", err);
-    d->placed = arena_try_alloc(&d->arena, sizeof(Placed) * n, "a batch", err);
-    return d->row_start && d->doc_start && d->ids && d->targets && d->weights && d->placed;
+    Arena *a = &d->arena;
+    d->row_start = arena_try_alloc(a, sizeof(int) * ((size_t)d->rows + 1), "a batch", err);
+    d->doc_start = arena_try_alloc(a, sizeof(int) * (n + 1), "a batch", err);
+    d->room = arena_try_alloc(a, sizeof(int) * (size_t)d->rows, "a batch", err);
+    d->ids = arena_try_alloc(a, sizeof(int32_t) * n, "a batch", err);
+    d->targets = arena_try_alloc(a, sizeof(int32_t) * n, "a batch", err);
+    d->weights = arena_try_alloc(a, sizeof(float) * n, "a batch", err);
+    d->placed = arena_try_alloc(a, sizeof(Placed) * n, "a batch", err);
+    d->waiting = arena_try_alloc(a, sizeof(DataPiece) * (size_t)waiting_max(d), "a batch", err);
+    return d->row_start && d->doc_start && d->room && d->ids && d->targets && d->weights &&
+           d->placed && d->waiting;
 }
 
-bool data_open(Data *d, const TrainConfig *c, const Tokenizer *tokenizer, int n_vocab, Error *err)
+static bool open_sources(Data *d, const TrainConfig *c, const DataText *text, Error *err)
 {
     double total = 0, sum = 0, bytes = 0, tokens = 0;
-    *d = (Data){.rows = c->rows, .tokens = c->tokens, .seed = c->seed};
-    d->sources = ARENA_ARRAY(&d->arena, DataSource, c->n_sources);
-    if (tokenizer_n_tokens(tokenizer) > n_vocab)
-        return error_set(err, ERROR_ARGUMENT,
-                         "the tokenizer has %d tokens, the model's vocabulary only %d",
-                         tokenizer_n_tokens(tokenizer), n_vocab);
-    int32_t end = tokenizer_added_id(tokenizer, "<|endoftext|>");
-    if (end < 0)
-        end = tokenizer_eos_id(tokenizer);
-    if (end < 0)
-        return error_set(err, ERROR_ARGUMENT, "the tokenizer has no end-of-text token");
     for (int i = 0; i < c->n_sources; i++)
         total += c->sources[i].weight;
-    for (int i = 0; i < c->n_sources; i++) {
-        Reader r = {tokenizer, &d->sources[i], end, 0, c->sources[i].path, err};
-        d->n_sources++;
-        if (!read_source(&r)) {
-            data_close(d);
+    for (; d->n_sources < c->n_sources; d->n_sources++) {
+        const TrainSource *from = &c->sources[d->n_sources];
+        DataSource *s = &d->sources[d->n_sources];
+        if (!data_source_open(s, from->path, c, text, err))
             return false;
-        }
-        DataSource *s = &d->sources[i];
-        sum += c->sources[i].weight;
+        sum += from->weight;
         s->share = sum / total;
-        s->order = mem_alloc(sizeof *s->order * (size_t)s->n_docs);
-        shuffle(d, i);
-        const double mean = c->sources[i].weight / s->n_docs;
-        bytes += mean * (double)s->n_bytes;
-        tokens += mean * (double)(s->ids.n - s->n_docs);
+        const DocumentCounts *counts = &s->documents.counts;
+        const double mean = from->weight / (double)counts->n_documents;
+        bytes += mean * (double)counts->n_bytes;
+        tokens += mean * (double)counts->n_scored;
     }
     d->bytes_per_token = bytes / tokens;
-    if (make_batch_memory(d, err))
+    return true;
+}
+
+bool data_open(Data *d, const TrainConfig *c, const DataText *text, Error *err)
+{
+    const int n_tokens = tokenizer_n_tokens(text->tokenizer);
+    *d = (Data){.rows = c->rows, .tokens = c->tokens, .seed = c->seed};
+    if (n_tokens > text->n_vocab)
+        return error_set(err, ERROR_ARGUMENT,
+                         "the tokenizer has %d tokens, the model's vocabulary only %d", n_tokens,
+                         text->n_vocab);
+    d->sources = ARENA_ARRAY(&d->arena, DataSource, c->n_sources);
+    if (open_sources(d, c, text, err) && make_batch_memory(d, err))
         return true;
     data_close(d);
     return false;
@@ -310,12 +203,8 @@ bool data_open(Data *d, const TrainConfig *c, const Tokenizer *tokenizer, int n_
 
 void data_close(Data *d)
 {
-    for (int i = 0; i < d->n_sources; i++) {
-        ids_free(&d->sources[i].ids);
-        mem_free(d->sources[i].start);
-        mem_free(d->sources[i].order);
-    }
-    mem_free(d->waiting);
+    for (int i = 0; i < d->n_sources; i++)
+        data_source_close(&d->sources[i]);
     arena_close(&d->arena);
     *d = (Data){0};
 }
@@ -332,7 +221,7 @@ void data_save(const Data *d, Buf *out)
 static bool is_piece(const Data *d, const DataPiece *p)
 {
     return p->source >= 0 && p->source < d->n_sources && p->doc >= 0 &&
-           p->doc < d->sources[p->source].n_docs && p->from >= 0 && piece_len(d, p) > 0;
+           p->doc < n_documents(d, p->source);
 }
 
 bool data_load(Data *d, Str saved)
@@ -343,22 +232,18 @@ bool data_load(Data *d, Str saved)
         return false;
     memcpy(&cursor, saved.data, sizeof cursor);
     memcpy(&n, saved.data + sizeof cursor, sizeof n);
-    if (n < 0 || (saved.bytes - sizeof cursor - sizeof n) / sizeof(DataPiece) != (uint64_t)n)
+    saved = str_slice(saved, sizeof cursor + sizeof n, saved.bytes);
+    if (n < 0 || n > waiting_max(d) || saved.bytes != sizeof(DataPiece) * (size_t)n)
         return false;
     for (int i = 0; i < d->n_sources; i++)
-        if (cursor.epoch[i] < 0 || cursor.next[i] < 0 || cursor.next[i] > d->sources[i].n_docs)
+        if (cursor.epoch[i] < 0 || cursor.next[i] < 0 || cursor.next[i] > n_documents(d, i))
+            return false;
+    if (n > 0)
+        memcpy(d->waiting, saved.data, saved.bytes);
+    for (int64_t i = 0; i < n; i++)
+        if (!is_piece(d, &d->waiting[i]))
             return false;
     d->cursor = cursor;
-    d->n_waiting = 0;
-    for (int64_t i = 0; i < n; i++) {
-        DataPiece piece;
-        memcpy(&piece, saved.data + sizeof cursor + sizeof n + (size_t)i * sizeof piece,
-               sizeof piece);
-        if (!is_piece(d, &piece))
-            return false;
-        push_waiting(d, piece);
-    }
-    for (int i = 0; i < d->n_sources; i++)
-        shuffle(d, i);
+    d->n_waiting = (int)n;
     return true;
 }

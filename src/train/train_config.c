@@ -16,6 +16,8 @@ static const Field fields[] = {
     {"model.tokenizer", FIELD_TEXT, AT(tokenizer), 0, 0, 0, NULL, false},
     {"data.sources", FIELD_JSON, AT(source_list), 0, 0, 0, NULL, false},
     {"data.seed", FIELD_INT64, AT(seed), 0, 9e15, 1, NULL, false},
+    {"data.score", FIELD_CHOICE, AT(score), 0, 0, CHAT_TEXT, "all|last|text", false},
+    {"data.long", FIELD_CHOICE, AT(long_documents), 0, 0, LONG_SPLIT, "split|cut|drop", false},
     {"batch.rows", FIELD_INT, AT(rows), 1, 1 << 20, 8, NULL, false},
     {"batch.tokens", FIELD_INT, AT(tokens), 2, 1 << 20, 256, NULL, false},
     {"batch.micro_rows", FIELD_INT, AT(micro_rows), 1, 1 << 20, 8, NULL, true},
@@ -41,7 +43,23 @@ static const Field fields[] = {
     {"output.checkpoint_keep", FIELD_INT, AT(checkpoint_keep), 1, 1e6, 3, NULL, true},
     {"output.log_every", FIELD_INT64, AT(log_every), 1, 1e12, 1, NULL, true},
 };
-static const FieldTable table = {fields, sizeof fields / sizeof *fields};
+enum { N_FIELDS = sizeof fields / sizeof *fields };
+static const FieldTable table = {fields, N_FIELDS};
+
+/* Defaults of stage sft that are not pretrain's. */
+static const struct {
+    const char *key;
+    double fallback;
+} sft_fallbacks[] = {{"data.score", CHAT_ALL}, {"data.long", LONG_DROP}, {"schedule.peak", 1e-5}};
+
+static void stage_fields(TrainStage stage, Field out[N_FIELDS])
+{
+    memcpy(out, fields, sizeof fields);
+    for (int i = 0; stage == STAGE_SFT && i < N_FIELDS; i++)
+        for (size_t k = 0; k < sizeof sft_fallbacks / sizeof *sft_fallbacks; k++)
+            if (strcmp(out[i].key, sft_fallbacks[k].key) == 0)
+                out[i].fallback = sft_fallbacks[k].fallback;
+}
 
 static bool read_source(json_t *item, size_t i, TrainSource *source, Error *err)
 {
@@ -98,11 +116,13 @@ static bool check_together(TrainConfig *c, Error *err)
     return true;
 }
 
-bool train_config_read(TrainConfig *c, const char *path, const char *const *sets, int n_sets,
-                       Error *err)
+bool train_config_read(TrainConfig *c, TrainStage stage, const char *path, const char *const *sets,
+                       int n_sets, Error *err)
 {
-    *c = (TrainConfig){0};
-    c->json = fields_read(&table, path, sets, n_sets, c, err);
+    Field own[N_FIELDS];
+    *c = (TrainConfig){.stage = stage};
+    stage_fields(stage, own);
+    c->json = fields_read(&(FieldTable){own, N_FIELDS}, path, sets, n_sets, c, err);
     if (!c->json)
         return false;
     c->compute = (int)c->compute == 0 ? DTYPE_F32 : DTYPE_BF16; /* the choice's index until here */

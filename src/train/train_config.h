@@ -4,9 +4,16 @@
 #ifndef WEN_TRAIN_TRAIN_CONFIG_H
 #define WEN_TRAIN_TRAIN_CONFIG_H
 
+#include "train/chat_data.h"
 #include "train/optim.h"
 
 enum { TRAIN_SOURCES_MAX = 64 };
+
+/* Stages share all keys; some have defaults of their own. */
+typedef enum TrainStage {
+    STAGE_PRETRAIN, /* on every token */
+    STAGE_SFT       /* on what the assistant says in conversations */
+} TrainStage;
 
 typedef struct TrainSource {
     const char *path;
@@ -14,6 +21,7 @@ typedef struct TrainSource {
 } TrainSource;
 
 typedef struct TrainConfig {
+    TrainStage stage;
     /* model */
     const char *from; /* a checkpoint to go on from; NULL: random weights of `shape` */
     json_t *shape;    /* config.json's keys; borrowed from json */
@@ -25,6 +33,8 @@ typedef struct TrainConfig {
     TrainSource sources[TRAIN_SOURCES_MAX];
     int n_sources;
     int64_t seed;
+    ChatScore score;
+    LongDocuments long_documents;
     /* batch */
     int rows, tokens; /* of the global batch: rows of so many tokens */
     int micro_rows;   /* at a time */
@@ -38,14 +48,14 @@ typedef struct TrainConfig {
     json_t *json; /* complete, defaults filled in; owned */
 } TrainConfig;
 
-/* The value of data.sources, for every stage that has one: [{path, weight}], weight 1 if absent (and
- * then put into the JSON). Paths are borrowed from it. */
+/* The value of data.sources, for every stage that has one: [{path, weight}], weight 1 if absent
+ * (and then put into the JSON). Paths are borrowed from it. */
 bool train_sources_read(json_t *list, TrainSource sources[TRAIN_SOURCES_MAX], int *n,
                         Error *err) MUST_USE;
 
 /* Reads `path`, then applies n_sets texts "a.b=value". */
-bool train_config_read(TrainConfig *c, const char *path, const char *const *sets, int n_sets,
-                       Error *err) MUST_USE;
+bool train_config_read(TrainConfig *c, TrainStage stage, const char *path, const char *const *sets,
+                       int n_sets, Error *err) MUST_USE;
 void train_config_close(TrainConfig *c); /* a zeroed one is fine */
 
 /* The configuration with all defaults, as YAML. */

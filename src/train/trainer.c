@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "train/export.h"
+#include "train/model_text.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -16,7 +17,7 @@ struct Trainer {
     TrainerOptions options;
     Backend *backend;
     Package *from, *text; /* where weights and tokenizer come from; may be one */
-    Tokenizer *tokenizer;
+    ModelText texts;
     json_t *model_json; /* config.json's keys */
     Config model;
     Params params;
@@ -46,22 +47,12 @@ static bool open_packages(Trainer *t, Error *err)
         return false;
     if (c->tokenizer && !(t->text = package_open(c->tokenizer, false, err)))
         return false;
-    const PackageText *text = package_text(t->text ? t->text : t->from);
-    if (text->n_tokens > 0)
+    const Package *package = t->text ? t->text : t->from;
+    if (package_text(package)->n_tokens > 0)
         return error_set(err, ERROR_UNSUPPORTED,
                          "model.tokenizer: give a folder with tokenizer files; those of a GGUF "
                          "cannot be written beside the trained model");
-    const TokenizerFiles files = {.tokenizer_json = text->tokenizer_json,
-                                  .vocab_json = text->vocab_json,
-                                  .merges_txt = text->merges_txt,
-                                  .tokenizer_config_json = text->tokenizer_config_json,
-                                  .added_tokens_json = text->added_tokens_json,
-                                  .bos_id = text->bos_id,
-                                  .eos_id = text->eos_id,
-                                  .pad_id = text->pad_id,
-                                  .add_bos = text->add_bos};
-    t->tokenizer = tokenizer_open(&files, err);
-    return t->tokenizer != NULL;
+    return model_text_open(&t->texts, package, err);
 }
 
 static bool open_model(Trainer *t, Error *err)
@@ -73,6 +64,16 @@ static bool open_model(Trainer *t, Error *err)
     t->backend = backend_open("cpu", t->options.n_threads, err);
     return t->backend && params_open(&t->params, &t->model, t->backend, c->compute, err) &&
            optim_open(&t->optim, &t->params, &c->optimizer, err);
+}
+
+static bool open_data(Trainer *t, Error *err)
+{
+    const DataText text = {.tokenizer = t->texts.tokenizer,
+                           .chat = t->texts.chat,
+                           .n_vocab = t->model.n_vocab,
+                           .line = t->options.line,
+                           .context = t->options.context};
+    return data_open(&t->data, t->config, &text, err);
 }
 
 static void *take(Trainer *t, size_t bytes, const char *what, Error *err)
@@ -164,8 +165,7 @@ Trainer *trainer_open(const TrainConfig *config, const TrainerOptions *options, 
                   micro_rows(config), config->tokens);
         goto fail;
     }
-    if (!open_packages(t, err) || !open_model(t, err) ||
-        !data_open(&t->data, config, t->tokenizer, t->model.n_vocab, err) ||
+    if (!open_packages(t, err) || !open_model(t, err) || !open_data(t, err) ||
         !micro_open(&t->micro, &t->params, (int)n_tokens, config->recomputes, err) ||
         !open_gradients(t, err) || !start_or_resume(t, err) || !write_config(t, err))
         goto fail;
@@ -204,7 +204,7 @@ void trainer_close(Trainer *t)
             params_close(&t->params);
         t->backend->close(t->backend);
     }
-    tokenizer_close(t->tokenizer);
+    model_text_close(&t->texts);
     package_close(t->from);
     package_close(t->text);
     json_decref(t->model_json);

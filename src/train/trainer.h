@@ -10,6 +10,9 @@ typedef struct TrainerOptions {
     const char *out; /* the run's folder */
     int n_threads;   /* 0: one a processor */
     bool is_fresh;   /* forget what is in the folder */
+    /* A line on each source of data that was read; NULL: silent. */
+    void (*line)(void *context, const char *text);
+    void *context;
 } TrainerOptions;
 
 /* What one step was like. */

@@ -110,7 +110,8 @@ static void do_run(const Run *run, bool to_the_end, StepReport *first, StepRepor
     bool is_done;
     char out[600];
     snprintf(out, sizeof out, "%s/%s", folder, run->out);
-    assert_ok(train_config_read(&config, config_path, run->sets, run->n_sets, &err));
+    assert_ok(
+        train_config_read(&config, STAGE_PRETRAIN, config_path, run->sets, run->n_sets, &err));
     const TrainerOptions options = {.out = out, .n_threads = run->n_threads};
     Trainer *t = trainer_open(&config, &options, &err);
     if (!t)
@@ -155,7 +156,7 @@ static void check_resume(const char *model, const char *whole, const char *cut)
     TrainConfig config;
     char out[600];
     snprintf(out, sizeof out, "%s/%s", folder, cut);
-    assert_ok(train_config_read(&config, config_path, NULL, 0, &err));
+    assert_ok(train_config_read(&config, STAGE_PRETRAIN, config_path, NULL, 0, &err));
     static volatile sig_atomic_t is_stopped = 1; /* after every step */
     const TrainerOptions options = {.out = out, .n_threads = 2};
     const RunOptions run_options = {.stop = &is_stopped};
@@ -222,13 +223,17 @@ static void bad_configurations_are_refused(void **state)
     const char *near[] = {"batch.row=4"}, *odd[] = {"batch.tokens=33"};
     const char *grains[] = {"batch.grains=3"}, *kind[] = {"optimizer.kind=sgd"};
     const char *far[] = {"schedule.steps=0"}, *text[] = {"batch.rows=many"};
-    assert_error(train_config_read(&c, config_path, near, 1, &err), ERROR_FORMAT,
+    assert_error(train_config_read(&c, STAGE_PRETRAIN, config_path, near, 1, &err), ERROR_FORMAT,
                  "did you mean batch.rows?");
-    assert_error(train_config_read(&c, config_path, odd, 1, &err), ERROR_FORMAT, "33 is odd");
-    assert_error(train_config_read(&c, config_path, grains, 1, &err), ERROR_FORMAT, "power of two");
-    assert_error(train_config_read(&c, config_path, kind, 1, &err), ERROR_FORMAT, "adamw|muon");
-    assert_error(train_config_read(&c, config_path, far, 1, &err), ERROR_LIMIT, "schedule.steps");
-    assert_error(train_config_read(&c, config_path, text, 1, &err), ERROR_FORMAT,
+    assert_error(train_config_read(&c, STAGE_PRETRAIN, config_path, odd, 1, &err), ERROR_FORMAT,
+                 "33 is odd");
+    assert_error(train_config_read(&c, STAGE_PRETRAIN, config_path, grains, 1, &err), ERROR_FORMAT,
+                 "power of two");
+    assert_error(train_config_read(&c, STAGE_PRETRAIN, config_path, kind, 1, &err), ERROR_FORMAT,
+                 "adamw|muon");
+    assert_error(train_config_read(&c, STAGE_PRETRAIN, config_path, far, 1, &err), ERROR_LIMIT,
+                 "schedule.steps");
+    assert_error(train_config_read(&c, STAGE_PRETRAIN, config_path, text, 1, &err), ERROR_FORMAT,
                  "not a whole number");
 }
 
@@ -242,7 +247,7 @@ static void another_configuration_does_not_resume(void **state)
     write_config(dense);
     snprintf(out, sizeof out, "%s/dense", folder);
     const TrainerOptions options = {.out = out, .n_threads = 1};
-    assert_ok(train_config_read(&c, config_path, sets, 1, &err));
+    assert_ok(train_config_read(&c, STAGE_PRETRAIN, config_path, sets, 1, &err));
     assert_error(trainer_open(&c, &options, &err), ERROR_ARGUMENT, "schedule.peak: 0.01");
     train_config_close(&c);
 }
@@ -259,7 +264,7 @@ static void broken_lines_are_named(void **state)
     snprintf(out, sizeof out, "%s/broken", folder);
     snprintf(set, sizeof set, "data.sources=[{path: %s/broken.jsonl}]", folder);
     const TrainerOptions options = {.out = out, .n_threads = 1};
-    assert_ok(train_config_read(&c, config_path, sets, 1, &err));
+    assert_ok(train_config_read(&c, STAGE_PRETRAIN, config_path, sets, 1, &err));
     assert_error(trainer_open(&c, &options, &err), ERROR_FORMAT, "broken.jsonl:2");
     train_config_close(&c);
 }

@@ -1,0 +1,48 @@
+/* See model_text.h. */
+#include "train/model_text.h"
+
+static Str spelling(const Tokenizer *t, int32_t id)
+{
+    return id >= 0 ? tokenizer_bytes(t, id) : (Str){"", 0};
+}
+
+bool model_text_open(ModelText *t, const Package *package, Error *err)
+{
+    const PackageText *text = package_text(package);
+    const TokenizerFiles files = {
+        .tokenizer_json = text->tokenizer_json,
+        .vocab_json = text->vocab_json,
+        .merges_txt = text->merges_txt,
+        .tokenizer_config_json = text->tokenizer_config_json,
+        .added_tokens_json = text->added_tokens_json,
+        .tokens = text->tokens,
+        .merges = text->merges,
+        .token_types = text->token_types,
+        .n_tokens = text->n_tokens,
+        .n_merges = text->n_merges,
+        .pre = text->pre,
+        .bos_id = text->bos_id,
+        .eos_id = text->eos_id,
+        .pad_id = text->pad_id,
+        .add_bos = text->add_bos,
+    };
+    *t = (ModelText){.tokenizer = tokenizer_open(&files, err)};
+    if (!t->tokenizer)
+        return error_add(err, "%s", package_path(package));
+    if (text->chat_template.bytes == 0)
+        return true;
+    t->chat = chat_template_open(text->chat_template,
+                                 spelling(t->tokenizer, tokenizer_bos_id(t->tokenizer)),
+                                 spelling(t->tokenizer, tokenizer_eos_id(t->tokenizer)), err);
+    if (t->chat)
+        return true;
+    model_text_close(t);
+    return error_add(err, "%s: chat template", package_path(package));
+}
+
+void model_text_close(ModelText *t)
+{
+    tokenizer_close(t->tokenizer);
+    chat_template_close(t->chat);
+    *t = (ModelText){0};
+}
