@@ -34,9 +34,9 @@ typedef struct FieldTable {
     int n;
 } FieldTable;
 
-/* Reads `path`, applies n_sets texts "group.name=value", fills in the defaults and writes all values
- * to `config`, the struct that the table's offsets are of. Returns the complete JSON, which the
- * values borrow from (json_decref), or NULL. */
+/* Reads `path`, applies n_sets texts "group.name=value", fills in the defaults and writes all
+ * values to `config`, the struct that the table's offsets are of. Returns the complete JSON, which
+ * the values borrow from (json_decref), or NULL. */
 json_t *fields_read(const FieldTable *table, const char *path, const char *const *sets, int n_sets,
                     void *config, Error *err) MUST_USE;
 

@@ -213,6 +213,11 @@ static void templates_that_keep_history(void **state)
     CHECK(test_data("chat_templates/qwen3-hybrid-training-trl.jinja"), training);
 }
 
+#define R1_NEXT "^<｜User｜>"
+#define R1_USER "^<｜begin▁of▁sentence｜>" R1_NEXT
+#define R1_ASSISTANT "^<｜Assistant｜>"
+#define R1_END "^<｜end▁of▁sentence｜>"
+
 static void templates_that_open_the_thought(void **state)
 {
     (void)state;
@@ -228,10 +233,9 @@ static void templates_that_open_the_thought(void **state)
     static const Case deepseek[] = {
         {"{'messages':[" USER("q") "," THINKS("t", "a") "," USER("r") "," SAYS(
              "<think>\\nu\\n</think>\\n\\nb") "]}",
-         "^<｜begin▁of▁sentence｜>^<｜User｜>q^<｜Assistant｜>^<think>\n"
-         "[t\n^</think>\n\na^<｜end▁of▁sentence｜>] // "
-         "^<｜begin▁of▁sentence｜>^<｜User｜>q^<｜Assistant｜>a^<｜end▁of▁sentence｜>"
-         "^<｜User｜>r^<｜Assistant｜>^<think>\n[u\n^</think>\n\nb^<｜end▁of▁sentence｜>]",
+         R1_USER "q" R1_ASSISTANT "^<think>\n"
+                 "[t\n^</think>\n\na" R1_END "] // " R1_USER "q" R1_ASSISTANT "a" R1_END R1_NEXT
+                 "r" R1_ASSISTANT "^<think>\n[u\n^</think>\n\nb" R1_END "]",
          CHAT_ALL},
     };
     CHECK(test_data("chat_templates/qwen3-thinking-2507.jinja"), thinking);
