@@ -222,3 +222,34 @@ bool byte_alphabet_decode(Str text, char *out, size_t *n_out)
     *n_out = n;
     return true;
 }
+
+unsigned char byte_alphabet_byte(int id)
+{
+    if (id < 94)
+        return (unsigned char)(id + 33);
+    if (id < 106)
+        return (unsigned char)(id - 94 + 161);
+    if (id < 188)
+        return (unsigned char)(id - 106 + 174);
+    return (unsigned char)alphabet_byte((unsigned)id - 188 + 0x100);
+}
+
+int byte_alphabet_id(unsigned char byte)
+{
+    if (byte >= 33 && byte <= 126)
+        return byte - 33;
+    if (byte >= 161 && byte != 173)
+        return byte < 173 ? byte - 161 + 94 : byte - 174 + 106;
+    return 188 + (byte <= 32 ? byte : byte == 173 ? 67 : byte - 127 + 33);
+}
+
+void byte_alphabet_encode(Str bytes, Buf *out)
+{
+    for (size_t i = 0; i < bytes.bytes; i++) {
+        const unsigned char byte = (unsigned char)bytes.data[i];
+        const int id = byte_alphabet_id(byte);
+        char character[4];
+        const size_t n = utf8_encode(id < 188 ? byte : (uint32_t)id - 188 + 0x100, character);
+        buf_append(out, character, n);
+    }
+}

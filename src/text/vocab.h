@@ -76,5 +76,10 @@ const char *token_show(Str bytes, char out[TOKEN_SHOW_BYTES]);
  * are themselves, the other 68 bytes, in order, are U+0100, U+0101, ... `out` has room for
  * text.bytes. False when a character is not in the alphabet. Source: openai/gpt-2 encoder.py. */
 bool byte_alphabet_decode(Str text, char *out, size_t *n_out);
+/* The other way: appends the text that stands for these bytes. */
+void byte_alphabet_encode(Str bytes, Buf *out);
+/* A vocabulary numbers the bytes in the order of those characters: 0 is '!', 188 the byte 0. */
+int byte_alphabet_id(unsigned char byte);
+unsigned char byte_alphabet_byte(int id); /* id: 0 .. 255 */
 
 #endif
