@@ -110,7 +110,7 @@ $(B)/tools/%: $(B)/tools/%.o $(B)/libwen-internal.a
 RANDOM_MODEL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/random_model/*.c))
 $(B)/tools/make_model: $(RANDOM_MODEL_OBJECTS)
 $(RANDOM_MODEL_OBJECTS) $(B)/tools/make_model.o: CFLAGS += -Itools
-$(B)/tools/random_model/vocab.o: models/chat_template.jinja
+$(B)/src/text/qwen_tokens.o: models/chat_template.jinja
 
 tools: $(TOOLS)
 

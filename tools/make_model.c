@@ -12,6 +12,7 @@
 #include "random_model/shape.h"
 #include "random_model/vocab.h"
 #include "tensor/quant.h"
+#include "text/qwen_tokens.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -426,7 +427,7 @@ static bool prepare_text(Maker *m, Error *err)
     else if (!vocab_load(&m->vocab, o->vocab_dir, err))
         return false;
     if (!o->template_file)
-        buf_add(&m->chat_template, vocab_chat_template());
+        buf_add(&m->chat_template, qwen_chat_template());
     else if (!file_read(&m->chat_template, o->template_file, (size_t)1 << 20, err))
         return false;
     m->ids.endoftext = vocab_added_id(&m->vocab, "<|endoftext|>");

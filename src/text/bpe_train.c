@@ -53,7 +53,8 @@ void bpe_vocab_close(BpeVocab *v)
     *v = (BpeVocab){0};
 }
 
-/* ---- Growing arrays --------------------------------------------------------------------------- */
+/* ---- Growing arrays ---------------------------------------------------------------------------
+ */
 
 /* Room for one more of `size` bytes; the array, perhaps moved, or NULL. */
 static void *reserve(void *array, size_t n, size_t *n_max, size_t size, Error *err)
@@ -91,8 +92,7 @@ static bool reserve_pair(Training *t)
     t->pairs = pairs;
     if (t->n_pairs_max == before)
         return true;
-    uint32_t *slots =
-        mem_try_alloc(2 * t->n_pairs_max * sizeof *slots, "learning merges", t->err);
+    uint32_t *slots = mem_try_alloc(2 * t->n_pairs_max * sizeof *slots, "learning merges", t->err);
     if (!slots)
         return false;
     mem_free(t->slots);
@@ -102,7 +102,8 @@ static bool reserve_pair(Training *t)
     return true;
 }
 
-/* ---- Pairs ------------------------------------------------------------------------------------ */
+/* ---- Pairs ------------------------------------------------------------------------------------
+ */
 
 /* The pair occurs once more in this word. */
 static bool add_pair(Training *t, int32_t left, int32_t right, uint32_t word)
@@ -191,7 +192,8 @@ static bool next_pair(Training *t, uint64_t min_count, uint32_t *pair)
     return true;
 }
 
-/* ---- Merging ---------------------------------------------------------------------------------- */
+/* ---- Merging ----------------------------------------------------------------------------------
+ */
 
 /* Joins the pair in one word, from left to right. Pairs with the new token are new themselves. */
 static bool merge_word(Training *t, uint32_t w, const Pair *pair, int32_t joined)
@@ -260,7 +262,8 @@ static bool merge_pair(Training *t, uint32_t index, size_t bytes_max)
     return true;
 }
 
-/* ---- The whole -------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------
+ */
 
 static bool read_words(Training *t, const PieceCounts *counts)
 {

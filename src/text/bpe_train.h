@@ -3,8 +3,9 @@
  *
  * Of pairs that occur equally often the one with the lower left id comes first, then the one with
  * the lower right id; ids are those of the result: bytes in GPT-2's order, then tokens as they are
- * made. So a vocabulary is a function of the counts alone, whatever their order, and merging a piece
- * by rank (bpe.h) gives what training saw. (huggingface/tokenizers' trainer has the same rule.)
+ * made. So a vocabulary is a function of the counts alone, whatever their order, and merging a
+ * piece by rank (bpe.h) gives what training saw. (huggingface/tokenizers' trainer has the same
+ * rule.)
  *
  * Pairs are counted once. A merge then changes only the pairs around the places where it happens,
  * which are found by each pair's list of pieces; the next pair comes from a heap. */

@@ -3,7 +3,7 @@
 #ifndef WEN_TEXT_QWEN_TOKENS_H
 #define WEN_TEXT_QWEN_TOKENS_H
 
-#include <stdbool.h>
+#include "base/str.h"
 
 enum { QWEN_TOKENS = 26 };
 
@@ -13,6 +13,9 @@ typedef struct QwenToken {
 } QwenToken;
 
 extern const QwenToken qwen_tokens[QWEN_TOKENS];
+
+/* models/chat_template.jinja, part of the program: renders as Qwen3's hybrid template does. */
+Str qwen_chat_template(void);
 
 #define QWEN_END_OF_TEXT "<|endoftext|>"
 #define QWEN_TURN_END "<|im_end|>"

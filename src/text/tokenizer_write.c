@@ -131,7 +131,8 @@ void tokenizer_write_config(const BpeVocab *v, Str chat_template, int context, B
     }
     buf_puts(out, "\n  },\n  \"additional_special_tokens\": [");
     for (int i = 0; i < QWEN_TOKENS; i++) {
-        if (!qwen_tokens[i].is_special || str_equals(str_from(qwen_tokens[i].text), QWEN_END_OF_TEXT))
+        if (!qwen_tokens[i].is_special ||
+            str_equals(str_from(qwen_tokens[i].text), QWEN_END_OF_TEXT))
             continue;
         buf_puts(out, separator);
         buf_put_json(out, str_from(qwen_tokens[i].text));

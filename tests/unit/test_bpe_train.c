@@ -62,7 +62,7 @@ static Tokenizer *open_vocab(const BpeVocab *v)
 /* Words that share parts, runs of one letter, two scripts, doubled line ends. */
 static Buf make_text(uint64_t seed, int n_words)
 {
-    static const char *const parts[] = {"a",  "aa", "ba", "an", "ana", "nd",  "ch",      "的",
+    static const char *const parts[] = {"a",  "aa", "ba", "an", "ana", "nd",   "ch",   "的",
                                         "世", "界", "é",  "'s", "12",  "\n\n", " \t ", "!?"};
     Rng rng = {seed};
     Buf text = {0};
@@ -74,7 +74,8 @@ static Buf make_text(uint64_t seed, int n_words)
     return text;
 }
 
-/* ---- The definition: count all pairs anew for each merge -------------------------------------- */
+/* ---- The definition: count all pairs anew for each merge --------------------------------------
+ */
 
 typedef struct Slow {
     int32_t *symbols; /* all pieces, -1 behind each */
@@ -96,8 +97,7 @@ static Slow slow_open(const PieceCounts *counts, int n_ids)
     for (size_t i = 0; i < counts->n; i++) {
         const Str piece = counts->items[i].piece;
         for (size_t b = 0; b <= piece.bytes; b++, s.n++) {
-            s.symbols[s.n] =
-                b < piece.bytes ? byte_alphabet_id((unsigned char)piece.data[b]) : -1;
+            s.symbols[s.n] = b < piece.bytes ? byte_alphabet_id((unsigned char)piece.data[b]) : -1;
             s.counts[s.n] = counts->items[i].n;
         }
     }
@@ -254,7 +254,8 @@ static void no_memory(void **state)
     buf_free(&text);
 }
 
-/* ---- The encoder ------------------------------------------------------------------------------ */
+/* ---- The encoder ------------------------------------------------------------------------------
+ */
 
 /* What training predicted of its own text, and every token from its own bytes. */
 static void check_encoder(const BpeVocab *v, Str text)
@@ -335,7 +336,8 @@ static void languages_come_back(void **state)
     buf_free(&all);
 }
 
-/* ---- Files ------------------------------------------------------------------------------------ */
+/* ---- Files ------------------------------------------------------------------------------------
+ */
 
 static void byte_alphabet_there_and_back(void **state)
 {
@@ -372,8 +374,8 @@ static void add_merge(BpeVocab *v, Str line)
     const ptrdiff_t space = str_find(line, STR(" "), 0);
     assert_true(space > 0);
     assert_true(byte_alphabet_decode(str_slice(line, 0, (size_t)space), bytes, &n_left));
-    assert_true(byte_alphabet_decode(str_slice(line, (size_t)space + 1, line.bytes),
-                                     bytes + n_left, &n_right));
+    assert_true(byte_alphabet_decode(str_slice(line, (size_t)space + 1, line.bytes), bytes + n_left,
+                                     &n_right));
     v->merges[v->n_merges] = (BpePair){vocab_find(&v->vocab, (Str){bytes, n_left}),
                                        vocab_find(&v->vocab, (Str){bytes + n_left, n_right})};
     assert_ok(vocab_add(&v->vocab, 256 + v->n_merges++, (Str){bytes, n_left + n_right},

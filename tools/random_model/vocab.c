@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/utf8.h"
 #include "random_model/sentences.h"
+#include "text/qwen_tokens.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -12,48 +13,6 @@
 enum { N_BYTES = 256, MERGES_MAX = 704, IDS_MAX = N_BYTES + MERGES_MAX };
 #define TOKENIZER_BYTES_MAX ((size_t)64 << 20)
 #define CONTEXT_MAX 131072
-
-static const char *const qwen_added[] = {
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|object_ref_start|>",
-    "<|object_ref_end|>",
-    "<|box_start|>",
-    "<|box_end|>",
-    "<|quad_start|>",
-    "<|quad_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-    "<tool_call>",
-    "</tool_call>",
-    "<|fim_prefix|>",
-    "<|fim_middle|>",
-    "<|fim_suffix|>",
-    "<|fim_pad|>",
-    "<|repo_name|>",
-    "<|file_sep|>",
-    "<tool_response>",
-    "</tool_response>",
-    "<think>",
-    "</think>",
-};
-enum { N_QWEN_ADDED = sizeof qwen_added / sizeof *qwen_added, N_QWEN_SPECIAL = 14 };
-
-extern const char chat_template_start[], chat_template_end[];
-__asm__(".section .rodata\n"
-        ".global chat_template_start, chat_template_end\n"
-        "chat_template_start: .incbin \"models/chat_template.jinja\"\n"
-        "chat_template_end: .byte 0\n"
-        ".previous\n");
-
-Str vocab_chat_template(void)
-{
-    return (Str){chat_template_start, (size_t)(chat_template_end - chat_template_start)};
-}
 
 static Str keep(Vocab *v, Str s)
 {
@@ -225,10 +184,10 @@ void vocab_make(Vocab *v)
     }
     v->n_tokens = N_BYTES;
     learn_merges(v, byte_id);
-    v->n_added = N_QWEN_ADDED;
-    for (int i = 0; i < N_QWEN_ADDED; i++) {
-        v->added[i] = str_from(qwen_added[i]);
-        v->is_special[i] = i < N_QWEN_SPECIAL;
+    v->n_added = QWEN_TOKENS;
+    for (int i = 0; i < QWEN_TOKENS; i++) {
+        v->added[i] = str_from(qwen_tokens[i].text);
+        v->is_special[i] = qwen_tokens[i].is_special;
     }
 }
 

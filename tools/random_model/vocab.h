@@ -37,7 +37,4 @@ bool vocab_write_files(const Vocab *vocab, const char *dir, Str chat_template, c
 void vocab_put_gguf(const Vocab *vocab, GgufWriter *w, int n_rows, Str chat_template,
                     const char *eos);
 
-/* models/chat_template.jinja, part of the program. */
-Str vocab_chat_template(void);
-
 #endif
