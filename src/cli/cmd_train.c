@@ -15,6 +15,7 @@ typedef struct Stage {
 } Stage;
 
 static const Stage stages[] = {
+    {"tokenizer", train_tokenizer, "a vocabulary, from texts"},
     {"pretrain", train_pretrain, "on documents: every token is predicted"},
     {"sft", train_sft, "on conversations: what the assistant says is predicted"},
 };

@@ -5,5 +5,6 @@
 
 int train_pretrain(int argc, char **argv);
 int train_sft(int argc, char **argv);
+int train_tokenizer(int argc, char **argv);
 
 #endif
