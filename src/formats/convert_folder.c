@@ -244,11 +244,9 @@ static bool write_generation_config(const Package *in, const char *dir, Error *e
     return ok;
 }
 
-bool convert_write_texts(const Package *in, const char *dir, DType type, Error *err)
+bool package_write_texts(const Package *in, const char *dir, Error *err)
 {
     const PackageText *t = package_text(in);
-    if (!write_config(in, dir, type, err))
-        return false;
     if (!package_gguf(in))
         return copy_texts(in, dir, err);
     if (!write_generation_config(in, dir, err))
@@ -256,4 +254,9 @@ bool convert_write_texts(const Package *in, const char *dir, DType type, Error *
     return t->n_tokens == 0 ||
            (write_tokenizer_json(t, dir, err) && write_tokenizer_config(t, dir, err) &&
             write_vocab_and_merges(t, dir, err));
+}
+
+bool convert_write_texts(const Package *in, const char *dir, DType type, Error *err)
+{
+    return write_config(in, dir, type, err) && package_write_texts(in, dir, err);
 }

@@ -55,6 +55,11 @@ typedef struct PackageText {
 } PackageText;
 const PackageText *package_text(const Package *package);
 
+/* Writes tokenizer files, chat template and generation_config.json to a folder, as far as the
+ * package has them: a folder's as they are, a GGUF's anew, in the layout that transformers saves.
+ */
+bool package_write_texts(const Package *in, const char *dir, Error *err) MUST_USE;
+
 /* What became of one tensor. */
 typedef struct ConvertedTensor {
     TensorInfo info; /* as written */

@@ -1,12 +1,9 @@
 /* See export.h. */
-#include "train/export.h"
+#include "train/export_texts.h"
 
 #include "base/file.h"
 #include "formats/safetensors.h"
 #include "tensor/quant.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum { CHUNK_ELEMENTS = 1 << 18 };
 
@@ -69,48 +66,21 @@ static bool write_weights(const char *path, const Params *p, const float *master
     return ok;
 }
 
-static bool write_text(const char *folder, const char *name, Str text, Error *err)
+bool export_model(const char *folder, const Export *e, Error *err)
 {
-    if (text.bytes == 0)
-        return true;
-    char *path = file_join(folder, name);
-    const bool ok = file_write(path, text, err);
-    mem_free(path);
-    return ok;
-}
-
-static bool write_json(const char *folder, const char *name, const json_t *json, Error *err)
-{
-    if (!json)
-        return true;
-    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    const bool ok = write_text(folder, name, str_from(text), err);
-    free(text);
-    return ok;
-}
-
-static bool write_texts(const char *folder, const Package *package, Error *err)
-{
-    const PackageText *t = package_text(package);
-    return write_text(folder, "tokenizer.json", t->tokenizer_json, err) &&
-           write_text(folder, "vocab.json", t->vocab_json, err) &&
-           write_text(folder, "merges.txt", t->merges_txt, err) &&
-           write_text(folder, "tokenizer_config.json", t->tokenizer_config_json, err) &&
-           write_text(folder, "added_tokens.json", t->added_tokens_json, err) &&
-           write_text(folder, "chat_template.jinja", t->chat_template, err) &&
-           write_json(folder, "generation_config.json", package_generation_config(package), err);
-}
-
-bool export_model(const char *folder, const Params *p, const float *masters, const json_t *config,
-                  const Package *text, Error *err)
-{
-    json_t *copy = json_deep_copy(config);
-    const bool is_bf16 = p->model->matrix_type == DTYPE_BF16;
-    json_object_set_new(copy, "torch_dtype", json_string(is_bf16 ? "bfloat16" : "float32"));
     char *weights = file_join(folder, "model.safetensors");
-    const bool ok = file_make_dir(folder, err) && write_weights(weights, p, masters, err) &&
-                    write_texts(folder, text, err) && write_json(folder, "config.json", copy, err);
+    const bool ok = file_make_dir(folder, err) &&
+                    write_weights(weights, e->params, e->masters, err) &&
+                    export_texts(folder, e, err);
     mem_free(weights);
-    json_decref(copy);
     return ok || error_add(err, "writing %s", folder);
+}
+
+bool export_gguf(const char *folder, const char *path, const char *type, int n_threads, Error *err)
+{
+    const ConvertOptions options = {.type = type, .n_threads = n_threads};
+    Package *package = package_open(folder, true, err);
+    const bool ok = package && package_convert(package, path, &options, err);
+    package_close(package);
+    return ok || error_add(err, "writing %s", path);
 }

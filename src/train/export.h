@@ -1,12 +1,29 @@
-/* The trained model as a folder that other programs read: config.json, model.safetensors in the
- * compute type, and the tokenizer's files as they were. */
+/* The trained model as other programs read it: a folder in Hugging Face's layout, and a GGUF.
+ *
+ * The folder has model.safetensors (names and shapes as in Qwen's releases, elements in the compute
+ * type), config.json with all of their keys, tokenizer files, chat template and
+ * generation_config.json, whatever the run began with: a folder, a GGUF, or a shape and a
+ * tokenizer. */
 #ifndef WEN_TRAIN_EXPORT_H
 #define WEN_TRAIN_EXPORT_H
 
-#include "train/train_config.h"
+#include "text/tokenizer.h"
+#include "train/params.h"
 
-/* `config`: config.json's keys; `text`: where tokenizer and template come from. */
-bool export_model(const char *folder, const Params *p, const float *masters, const json_t *config,
-                  const Package *text, Error *err) MUST_USE;
+typedef struct Export {
+    const Params *params;
+    const float *masters; /* device */
+    const json_t *config; /* config.json's keys, as far as the run was given them */
+    const Package *text;  /* where tokenizer and template come from */
+    const Tokenizer *tokenizer;
+    /* The token with which the model has learned to end its answers: then the files name it first
+     * among those that stop generation. -1: they stay as they are. */
+    int32_t answer_end;
+} Export;
+
+bool export_model(const char *folder, const Export *e, Error *err) MUST_USE;
+/* The folder's model as one GGUF of any type that package_convert knows. */
+bool export_gguf(const char *folder, const char *path, const char *type, int n_threads,
+                 Error *err) MUST_USE;
 
 #endif

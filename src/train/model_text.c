@@ -46,3 +46,21 @@ void model_text_close(ModelText *t)
     chat_template_close(t->chat);
     *t = (ModelText){0};
 }
+
+int32_t model_text_answer_end(const ModelText *t)
+{
+    json_t *messages = json_pack("[{s:s, s:s}, {s:s, s:s}]", "role", "user", "content", "q", "role",
+                                 "assistant", "content", "a");
+    const ChatRender render = {.messages = messages, .enable_thinking = -1};
+    JinjaOutput out = {0};
+    Ids ids = {0};
+    int32_t end = -1;
+    if (t->chat && chat_render(t->chat, &render, &out, NULL) &&
+        tokenizer_encode_all(t->tokenizer, buf_str(&out.text), &ids, NULL))
+        for (int i = ids.n - 1; i >= 0 && end < 0; i--)
+            end = tokenizer_is_special(t->tokenizer, ids.data[i]) ? ids.data[i] : -1;
+    ids_free(&ids);
+    jinja_output_free(&out);
+    json_decref(messages);
+    return end;
+}

@@ -13,4 +13,8 @@ typedef struct ModelText {
 bool model_text_open(ModelText *t, const Package *package, Error *err) MUST_USE;
 void model_text_close(ModelText *t); /* a zeroed one is fine */
 
+/* The special token with which the template ends an answer, or -1: no template, or no such token.
+ */
+int32_t model_text_answer_end(const ModelText *t);
+
 #endif

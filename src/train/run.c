@@ -2,6 +2,7 @@
 #include "train/run.h"
 
 #include "base/file.h"
+#include "train/export.h"
 #include "train/run_log.h"
 
 #include <inttypes.h>
@@ -124,8 +125,12 @@ static void show_step(Run *run, const StepReport *r)
 static bool export_to_out(const Run *run, Error *err)
 {
     char *folder = file_join(trainer_folder(run->trainer), "model");
-    const bool ok = trainer_export(run->trainer, folder, err);
+    char *gguf = file_join(trainer_folder(run->trainer), "model.gguf");
+    const char *type = trainer_config(run->trainer)->gguf;
+    const bool ok = trainer_export(run->trainer, folder, err) &&
+                    (!type || export_gguf(folder, gguf, type, 0, err));
     mem_free(folder);
+    mem_free(gguf);
     return ok;
 }
 

@@ -41,6 +41,7 @@ static const Field fields[] = {
     {"schedule.steps", FIELD_INT64, AT(schedule.steps), 1, 1e12, 1000, NULL, false},
     {"output.checkpoint_every", FIELD_INT64, AT(checkpoint_every), 1, 1e12, 200, NULL, true},
     {"output.checkpoint_keep", FIELD_INT, AT(checkpoint_keep), 1, 1e6, 3, NULL, true},
+    {"output.gguf", FIELD_TEXT, AT(gguf), 0, 0, 0, NULL, true},
     {"output.log_every", FIELD_INT64, AT(log_every), 1, 1e12, 1, NULL, true},
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
@@ -104,6 +105,12 @@ static bool check_together(TrainConfig *c, Error *err)
         return error_set(err, ERROR_FORMAT, "model.shape: it holds the keys of a config.json");
     if (c->shape && !c->tokenizer)
         return error_set(err, ERROR_FORMAT, "model.tokenizer: it is needed with model.shape");
+    if (c->gguf && strcmp(c->gguf, "none") == 0)
+        c->gguf = NULL;
+    if (c->gguf && !package_convert_knows(c->gguf))
+        return error_set(err, ERROR_FORMAT,
+                         "output.gguf: no type %.40s; none, or one that wen quantize knows",
+                         c->gguf);
     if (c->tokens % 2)
         return error_set(err, ERROR_FORMAT, "batch.tokens: %d is odd", c->tokens);
     if (c->grains & (c->grains - 1))

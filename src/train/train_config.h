@@ -45,7 +45,8 @@ typedef struct TrainConfig {
     Schedule schedule;
     int64_t checkpoint_every, log_every;
     int checkpoint_keep;
-    json_t *json; /* complete, defaults filled in; owned */
+    const char *gguf; /* type of OUT/model.gguf; NULL: none is written */
+    json_t *json;     /* complete, defaults filled in; owned */
 } TrainConfig;
 
 /* The value of data.sources, for every stage that has one: [{path, weight}], weight 1 if absent

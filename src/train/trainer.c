@@ -47,12 +47,7 @@ static bool open_packages(Trainer *t, Error *err)
         return false;
     if (c->tokenizer && !(t->text = package_open(c->tokenizer, false, err)))
         return false;
-    const Package *package = t->text ? t->text : t->from;
-    if (package_text(package)->n_tokens > 0)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "model.tokenizer: give a folder with tokenizer files; those of a GGUF "
-                         "cannot be written beside the trained model");
-    return model_text_open(&t->texts, package, err);
+    return model_text_open(&t->texts, t->text ? t->text : t->from, err);
 }
 
 static bool open_model(Trainer *t, Error *err)
@@ -359,6 +354,13 @@ bool trainer_save(const Trainer *t, Error *err)
 
 bool trainer_export(const Trainer *t, const char *folder, Error *err)
 {
-    return export_model(folder, &t->params, t->optim.masters, t->model_json,
-                        t->text ? t->text : t->from, err);
+    const Export e = {
+        .params = &t->params,
+        .masters = t->optim.masters,
+        .config = t->model_json,
+        .text = t->text ? t->text : t->from,
+        .tokenizer = t->texts.tokenizer,
+        .answer_end = t->config->stage == STAGE_SFT ? model_text_answer_end(&t->texts) : -1,
+    };
+    return export_model(folder, &e, err);
 }
