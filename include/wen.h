@@ -217,6 +217,7 @@ typedef struct wen_request {
     int n_logprobs;   /* -1: no WEN_EVENT_TOKEN; 0 .. 128: with that many alternatives */
     int parses_tools; /* <tool_call> blocks become events: 1 yes, 0 no, -1 if tools are given */
     bool ignores_eos; /* goes on until another limit; for measuring */
+    const char *cache_salt; /* computed prompts are shared among equal salts only; NULL: one */
 } wen_request;
 
 WEN_API wen_request wen_request_defaults(void);

@@ -268,6 +268,7 @@ static Request convert(const wen_model *m, const wen_request *r, const Ids *ids)
     request.n_logprobs = r->n_logprobs;
     request.parse_tools = r->parses_tools >= 0 ? r->parses_tools > 0 : r->tools != NULL;
     request.ignore_eos = r->ignores_eos;
+    request.cache_salt = r->cache_salt ? str_hash(str_from(r->cache_salt)) : 0;
     return request;
 }
 

@@ -1,0 +1,102 @@
+/* The models that a server offers: each known by a name, loaded when first asked for, unloaded when
+ * long idle or when another needs the room.
+ *
+ *     cold --models_take--> loading --> ready --idle or crowded out--> cold
+ *                              +-----> failed (asking again tries again)
+ */
+#ifndef WEN_SERVER_MODELS_H
+#define WEN_SERVER_MODELS_H
+
+#include "server/fault.h"
+#include "server/log.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <time.h>
+
+typedef struct ModelSpec {
+    const char *name; /* what clients call it */
+    const char *path; /* what wen_model_open takes */
+} ModelSpec;
+
+enum { MODEL_ALIASES_MAX = 16 };
+
+typedef struct ModelsOptions {
+    const ModelSpec *specs; /* [n_specs], at least one; the first is the default */
+    int n_specs;
+    const char *const *aliases; /* [n_aliases] further names of the first */
+    int n_aliases;
+    wen_model_options model;
+    wen_engine_options engine;
+    size_t memory_bytes; /* of weights, all models together; 0: no limit */
+    double idle_seconds; /* unload after so long without a request; 0: never */
+    int max_queued;      /* replies that may wait behind the running ones, of one model */
+    Log *log;
+} ModelsOptions;
+
+typedef enum ModelState { MODEL_COLD, MODEL_LOADING, MODEL_READY, MODEL_FAILED } ModelState;
+
+/* How the model treats thoughts, from its template. */
+typedef enum ModelThinking { THINKING_NEVER, THINKING_SWITCHED, THINKING_ALWAYS } ModelThinking;
+
+/* A model in use: everything stays until models_give. */
+typedef struct ServedModel {
+    const char *name, *path;
+    wen_model *model;
+    wen_engine *engine;
+    json_t *info; /* wen_model_info */
+    int context;
+    ModelThinking thinking;
+    int32_t call_id; /* of "<tool_call>"; -1: none */
+    time_t loaded_at;
+    size_t weights_bytes;
+    atomic_int n_asked; /* replies in flight */
+    int n_asked_max;
+    /* Guarded by Models. */
+    ModelState state;
+    int n_users;
+    double last_used, idle_seconds; /* -1: as the options say */
+    char trouble[512];
+} ServedModel;
+
+typedef struct Models Models;
+
+Models *models_open(const ModelsOptions *options, Error *err) MUST_USE;
+/* Closes engines, which cancels what runs in them. No model may be taken any more. */
+void models_close(Models *models);
+
+/* Loads the first model; false and a fault when that fails. Takes as long as it takes. */
+bool models_load_first(Models *models, Fault *fault) MUST_USE;
+
+/* The model of a name (NULL or "": the first; "x:latest" is "x"), loaded if it is not. While the
+ * first model loads at the start of the server, others get a 503. NULL and a fault: unknown name,
+ * cannot be loaded, no room. */
+ServedModel *models_take(Models *models, const char *name, Fault *fault) MUST_USE;
+void models_give(Models *models, ServedModel *model);
+
+/* Ollama's keep_alive: seconds from the last use until it is unloaded; < 0: never. */
+void models_keep(Models *models, ServedModel *model, double seconds);
+/* Unloads it if nobody uses it. */
+void models_unload(Models *models, const char *name);
+
+/* Waits for running loads, refuses new ones: the first half of closing. */
+void models_stop_loading(Models *models);
+
+int models_count(const Models *models);
+/* What is known of the i-th without loading it; strings live as long as the server. `expires_s`:
+ * seconds until it is unloaded, -1: never. */
+typedef struct ModelListing {
+    const char *name, *path;
+    ModelState state;
+    time_t loaded_at;
+    size_t weights_bytes;
+    int context;
+    double expires_s;
+    json_t *info; /* a new reference; NULL while it is not loaded */
+    wen_engine_stats stats;
+} ModelListing;
+ModelListing models_listing(Models *models, int i);
+/* Index of a name, or -1. */
+int models_find(const Models *models, const char *name);
+
+#endif

@@ -1,0 +1,19 @@
+/* What the dialects of OpenAI share. */
+#ifndef WEN_SERVER_OPENAI_H
+#define WEN_SERVER_OPENAI_H
+
+#include "server/exchange.h"
+
+/* Checks messages in OpenAI's shape, changes aliases in place (developer is system, reasoning is
+ * reasoning_content) and makes them the question. */
+bool openai_set_messages(Exchange *x, json_t *messages, Fault *fault) MUST_USE;
+
+/* The members that begin every answer and chunk, after its "{". */
+void openai_put_head(Buf *out, const Exchange *x, const char *object);
+void openai_put_usage(Buf *out, const char *key, const Exchange *x);
+
+/* Of every stream of events. */
+void openai_fail_stream(Exchange *x, const Fault *fault, Buf *out);
+void openai_ping(Exchange *x, Buf *out);
+
+#endif

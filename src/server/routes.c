@@ -1,0 +1,56 @@
+/* The paths and who answers them. */
+#include "server/server_state.h"
+
+#include <string.h>
+
+static const Route routes[] = {
+    {"GET", "/health", handle_health, FAULT_OPENAI, true, true},
+    {"GET", "/version", handle_version, FAULT_OPENAI, true, true},
+    {"GET", "/metrics", handle_metrics, FAULT_OPENAI, false, true},
+    {"GET", "/v1/models", handle_models, FAULT_OPENAI, false, true},
+    {"GET", "/v1/models/*", handle_model, FAULT_OPENAI, false, true},
+    {"POST", "/v1/chat/completions", handle_chat, FAULT_OPENAI, false, false},
+};
+enum { N_ROUTES = sizeof routes / sizeof *routes };
+
+static bool matches_path(const Route *r, const char *path, const char **rest)
+{
+    size_t n = strlen(r->path);
+    if (r->path[n - 1] != '*')
+        return strcmp(r->path, path) == 0;
+    *rest = path + n - 1;
+    return strncmp(r->path, path, n - 1) == 0 && **rest;
+}
+
+static FaultShape shape_of(const char *path)
+{
+    if (strncmp(path, "/api/", 5) == 0)
+        return FAULT_OLLAMA;
+    return strncmp(path, "/v1/messages", 12) == 0 ? FAULT_ANTHROPIC : FAULT_OPENAI;
+}
+
+static bool method_fits(const Route *r, const char *method)
+{
+    return strcmp(r->method, method) == 0 || strcmp(method, "OPTIONS") == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
+}
+
+bool route_find(HttpCall *call, Fault *fault)
+{
+    const Route *other = NULL;
+    call->shape = shape_of(call->path);
+    for (int i = 0; i < N_ROUTES; i++) {
+        if (!matches_path(&routes[i], call->path, &call->path_rest))
+            continue;
+        if (method_fits(&routes[i], call->method)) {
+            call->route = &routes[i];
+            return true;
+        }
+        other = &routes[i];
+    }
+    if (!other)
+        return fault_set(fault, 404, NULL,
+                         "there is no %.150s here; docs/server.md lists the paths", call->path);
+    http_add_header(call, "Allow", "%s", other->method);
+    return fault_set(fault, 405, NULL, "%s answers %s only", other->path, other->method);
+}
