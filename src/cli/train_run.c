@@ -42,22 +42,22 @@ static void print_line(void *context, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
-static bool run(const TrainConfig *config, const TrainerOptions *options, Error *err)
+/* What each rank does; the first one speaks. */
+static bool run(void *context, Trainer *t, Error *err)
 {
+    (void)context;
     const RunOptions run_options = {
         .stop = &is_stopped, .progress = print_progress, .line = print_line};
     bool is_done = false;
-    Trainer *t = trainer_open(config, options, err);
-    if (!t)
-        return false;
-    if (trainer_progress(t)->step > 0)
+    if (trainer_is_first(t) && trainer_progress(t)->step > 0)
         fprintf(stderr, "resuming after step %lld\n", (long long)trainer_progress(t)->step);
     const bool ok = run_stage(t, &run_options, &is_done, err);
+    if (!trainer_is_first(t))
+        return ok;
     term_progress(NULL);
     if (ok && !is_done)
         fprintf(stderr, "stopped after step %lld; the same command goes on from there\n",
                 (long long)trainer_progress(t)->step);
-    trainer_close(t);
     return ok;
 }
 
@@ -70,14 +70,15 @@ typedef struct RunStage {
 static int run_command(const RunStage *stage, int argc, char **argv)
 {
     ArgList sets = {0};
-    int64_t n_threads = 0;
+    int64_t n_threads = 0, n_ranks = 0;
     TrainerOptions options = {.line = print_line};
     const Arg table[] = {
         {"out", 'o', ARG_TEXT, &options.out, "DIR", "the run's folder; resumed if it holds one", 0,
          0},
         {"set", 0, ARG_LIST, &sets, "A.B=VALUE", "overrides a key of the configuration", 0, 0},
         {"fresh", 0, ARG_FLAG, &options.is_fresh, NULL, "forget what the folder holds", 0, 0},
-        {"threads", 0, ARG_INT, &n_threads, "N", "threads (one a processor)", 1, 1024},
+        {"threads", 0, ARG_INT, &n_threads, "N", "threads of all ranks (one a processor)", 1, 1024},
+        {"ranks", 0, ARG_INT, &n_ranks, "N", "ranks that share the work (run.ranks)", 1, 256},
         {0},
     };
     const ArgSpec spec = {
@@ -95,12 +96,18 @@ static int run_command(const RunStage *stage, int argc, char **argv)
     if (!options.out)
         return term_usage(stage->command, "give --out DIR");
     options.n_threads = (int)n_threads;
+    char ranks[32];
+    snprintf(ranks, sizeof ranks, "run.ranks=%d", (int)n_ranks);
+    if (n_ranks > 0 && sets.n == ARG_LIST_MAX)
+        return term_usage(stage->command, "too many --set");
+    if (n_ranks > 0)
+        sets.items[sets.n++] = ranks;
     Error err = {0};
     TrainConfig config;
     catch_signals();
     bool ok = train_config_read(&config, stage->stage, words.words[0], sets.items, sets.n, &err);
     if (ok) {
-        ok = run(&config, &options, &err);
+        ok = trainer_run_ranks(&config, &options, run, NULL, &err);
         train_config_close(&config);
     }
     if (!ok)

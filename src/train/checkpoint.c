@@ -112,17 +112,74 @@ static bool sync_folder(const char *folder, Error *err)
 /* ---- Writing
  * ------------------------------------------------------------------------------------------- */
 
-static bool write_array(SafetensorsWriter *w, Backend *b, const float *x, size_t n, Error *err)
+/* Memory that an array goes through on its way to the file, a piece at a time. */
+typedef struct Staging {
+    Backend *backend;
+    float *device, *host; /* [CHUNK_ELEMENTS] */
+} Staging;
+
+static void staging_close(Staging *s)
 {
-    float *chunk = mem_try_alloc(sizeof *chunk * CHUNK_ELEMENTS, "a checkpoint's chunk", err);
-    bool ok = chunk != NULL;
-    for (size_t at = 0; ok && at < n; at += CHUNK_ELEMENTS) {
-        const size_t len = n - at < CHUNK_ELEMENTS ? n - at : CHUNK_ELEMENTS;
-        b->fetch(b, chunk, x + at, sizeof *chunk * len);
-        ok = safetensors_writer_write(w, chunk, sizeof *chunk * len, err);
+    if (s->device)
+        s->backend->free(s->backend, s->device, sizeof(float) * CHUNK_ELEMENTS);
+    mem_free(s->host);
+}
+
+static bool staging_open(Staging *s, Backend *b, Error *err)
+{
+    const size_t bytes = sizeof(float) * CHUNK_ELEMENTS;
+    *s = (Staging){.backend = b};
+    s->host = mem_try_alloc(bytes, "a checkpoint's chunk", err);
+    s->device = s->host ? b->alloc(b, bytes, "a checkpoint's chunk", err) : NULL;
+    if (!s->device)
+        staging_close(s);
+    return s->device != NULL;
+}
+
+static size_t chunk_len(size_t left) { return left < CHUNK_ELEMENTS ? left : CHUNK_ELEMENTS; }
+
+/* n elements of part `part` of an array, which are at x on the rank that owns them. */
+static bool write_part(SafetensorsWriter *w, Staging *s, int part, const float *x, size_t n,
+                       Error *err)
+{
+    Backend *b = s->backend;
+    bool ok = true;
+    for (size_t at = 0, len; ok && at < n; at += len) {
+        len = chunk_len(n - at);
+        if (part != b->rank)
+            b->recv(b, part, s->device, sizeof(float) * len);
+        b->fetch(b, s->host, part != b->rank ? s->device : x + at, sizeof(float) * len);
+        ok = b->group_is_ok(b, err) &&
+             safetensors_writer_write(w, s->host, sizeof(float) * len, err);
     }
-    mem_free(chunk);
     return ok;
+}
+
+static bool write_arrays(SafetensorsWriter *w, const Optim *o, Error *err)
+{
+    const float *arrays[] = {o->masters, o->m, o->v};
+    const Shards *shards = &o->shards;
+    Staging staging;
+    if (!staging_open(&staging, o->params->model->backend, err))
+        return false;
+    bool ok = true;
+    for (int i = 0; i < 3; i++)
+        for (int part = 0; ok && part < shards->n; part++)
+            ok = write_part(w, &staging, part, arrays[i],
+                            shards->cuts[part + 1] - shards->cuts[part], err);
+    staging_close(&staging);
+    return ok;
+}
+
+/* The counterpart of write_arrays on the ranks that do not write. */
+static void send_arrays(const Optim *o)
+{
+    Backend *b = o->params->model->backend;
+    const float *arrays[] = {o->masters, o->m, o->v};
+    const size_t n = shards_size(&o->shards);
+    for (int i = 0; i < 3 && o->shards.n > 1; i++)
+        for (size_t at = 0; at < n; at += chunk_len(n - at))
+            b->send(b, 0, arrays[i] + at, sizeof(float) * chunk_len(n - at));
 }
 
 static const char *const array_names[] = {"masters", "m", "v"};
@@ -130,7 +187,6 @@ static const char *const array_names[] = {"masters", "m", "v"};
 static bool write_tensors(const char *folder, const Optim *o, Error *err)
 {
     char *path = file_join(folder, "tensors.safetensors");
-    const float *arrays[] = {o->masters, o->m, o->v};
     TensorInfo infos[3] = {0};
     for (int i = 0; i < 3; i++) {
         infos[i].name = array_names[i];
@@ -139,10 +195,8 @@ static bool write_tensors(const char *folder, const Optim *o, Error *err)
         infos[i].dims[0] = (int64_t)o->params->size;
     }
     SafetensorsWriter *w = safetensors_writer_open(path, infos, 3, NULL, err);
-    bool ok = w != NULL;
-    for (int i = 0; ok && i < 3; i++)
-        ok = write_array(w, o->params->model->backend, arrays[i], o->params->size, err);
-    if (w && ok)
+    bool ok = w && write_arrays(w, o, err);
+    if (ok)
         ok = safetensors_writer_commit(w, err);
     else if (w)
         safetensors_writer_cancel(w);
@@ -180,17 +234,20 @@ static bool write_data(const char *folder, const Data *d, Error *err)
     return ok;
 }
 
-bool checkpoint_save(const char *out, int keep, const Progress *progress, const Optim *o,
-                     const Data *d, const TrainConfig *c, Error *err)
+/* What the first rank does. */
+static bool write_all(const char *out, int keep, const Progress *progress, const Optim *o,
+                      const Ranks *ranks, const Data *d, const TrainConfig *c, Error *err)
 {
     char *unfinished = folder_of(out, progress->step, ".unfinished");
     char *folder = folder_of(out, progress->step, "");
     char *parent = file_join(out, "checkpoints");
     const bool is_there = file_is_dir(folder); /* then it is the same, to the bit */
-    bool ok =
-        is_there || (remove_folder(unfinished, err) && file_make_dir(unfinished, err) &&
-                     write_tensors(unfinished, o, err) && write_data(unfinished, d, err) &&
-                     write_state(unfinished, progress, o, c, err) && sync_folder(unfinished, err));
+    bool ok = is_there || (remove_folder(unfinished, err) && file_make_dir(unfinished, err));
+    if (ok)
+        ranks_first(ranks, !is_there);
+    ok = ok && (is_there ||
+                (write_tensors(unfinished, o, err) && write_data(unfinished, d, err) &&
+                 write_state(unfinished, progress, o, c, err) && sync_folder(unfinished, err)));
     if (ok && !is_there && rename(unfinished, folder) != 0)
         ok = error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
     ok = ok && sync_folder(parent, err) && keep_last(out, keep, err);
@@ -198,6 +255,17 @@ bool checkpoint_save(const char *out, int keep, const Progress *progress, const 
     mem_free(folder);
     mem_free(parent);
     return ok || error_add(err, "writing checkpoint %" PRId64, progress->step);
+}
+
+bool checkpoint_save(const char *out, int keep, const Progress *progress, const Optim *o,
+                     const Ranks *ranks, const Data *d, const TrainConfig *c, Error *err)
+{
+    Backend *b = o->params->model->backend;
+    if (ranks_is_first(ranks))
+        return write_all(out, keep, progress, o, ranks, d, c, err);
+    if (ranks_first(ranks, 0))
+        send_arrays(o);
+    return b->group_is_ok(b, err);
 }
 
 /* ---- Reading
@@ -208,6 +276,7 @@ static bool read_tensors(const char *folder, Optim *o, Error *err)
     TensorTable *table = tensor_table_new();
     char *path = file_join(folder, "tensors.safetensors");
     float *arrays[] = {o->masters, o->m, o->v};
+    const Shards *shards = &o->shards;
     Backend *b = o->params->model->backend;
     bool ok = safetensors_read(table, path, err);
     for (int i = 0; ok && i < 3; i++) {
@@ -217,7 +286,8 @@ static bool read_tensors(const char *folder, Optim *o, Error *err)
             ok = error_set(err, ERROR_FORMAT, "%s: no %s of %zu numbers", path, array_names[i],
                            o->params->size);
         else
-            b->upload(b, arrays[i], found->tensor.data, sizeof(float) * o->params->size);
+            b->upload(b, arrays[i], (const float *)found->tensor.data + shards->cuts[shards->mine],
+                      sizeof(float) * shards_size(shards));
     }
     tensor_table_free(table);
     mem_free(path);
@@ -268,14 +338,14 @@ static bool read_data(const char *folder, Data *d, Error *err)
     return ok;
 }
 
-bool checkpoint_load(const char *out, int64_t step, Progress *progress, Optim *o, Data *d,
-                     const TrainConfig *c, Error *err)
+bool checkpoint_load(const char *out, int64_t step, Progress *progress, Optim *o, float *whole,
+                     Data *d, const TrainConfig *c, Error *err)
 {
     char *folder = folder_of(out, step, "");
     const bool ok = read_state(folder, progress, o, c, err) && read_data(folder, d, err) &&
                     read_tensors(folder, o, err);
     if (ok)
-        params_publish(o->params, o->masters);
+        optim_publish(o, whole);
     mem_free(folder);
     return ok || error_add(err, "resuming from checkpoint %" PRId64, step);
 }

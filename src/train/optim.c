@@ -35,22 +35,12 @@ double schedule_rate(const Schedule *s, int64_t step)
 enum { MUON_STEPS = 5 };
 static const float muon_a = 3.4445f, muon_b = -4.7750f, muon_c = 2.0315f;
 
+/* Matrices inside layers. */
+static bool is_inner(const Param *p) { return p->weight && !p->is_embedding; }
+
 static bool is_muon(const Optim *o, const Param *p)
 {
-    return o->options.kind == OPTIM_MUON && p->weight && !p->is_embedding;
-}
-
-/* The pieces' sums in order, on the host. */
-static double sum_squares(const Optim *o, const float *x, size_t n)
-{
-    Backend *b = o->params->model->backend;
-    const size_t n_pieces = (n + SQUARES_PIECE - 1) / SQUARES_PIECE;
-    double sum = 0;
-    b->sum_squares(b, x, n, o->squares);
-    b->fetch(b, o->host_squares, o->squares, sizeof(double) * n_pieces);
-    for (size_t i = 0; i < n_pieces; i++)
-        sum += o->host_squares[i];
-    return sum;
+    return o->options.kind == OPTIM_MUON && is_inner(p);
 }
 
 /* x becomes the nearest matrix with singular values about 1. The Gram matrix is made on the short
@@ -65,7 +55,7 @@ static void orthogonalize(const Optim *o, Mat x, float *work)
     Mat gram = {work, side, side, side};
     Mat poly = {work + n_gram, side, side, side};
     Mat product = {work + 2 * n_gram, x.rows, x.cols, x.cols};
-    const double norm = sqrt(sum_squares(o, x.data, n));
+    const double norm = sqrt(shards_matrix_squares(&o->shards, x.data, n));
     b->blend(b, n, 0.0f, x.data, (float)(1 / (norm + 1e-7)), x.data);
     for (int i = 0; i < MUON_STEPS; i++) {
         b->product(b, x, is_tall, x, !is_tall, gram);
@@ -79,6 +69,7 @@ static void orthogonalize(const Optim *o, Mat x, float *work)
     }
 }
 
+/* The matrices of p that lie in this rank's part, which holds whole ones. */
 static void muon_step(const Optim *o, const Param *p, const float *grads, double rate,
                       float grad_scale)
 {
@@ -87,7 +78,10 @@ static void muon_step(const Optim *o, const Param *p, const float *grads, double
     const float momentum = (float)o->options.momentum;
     const double size = 0.2 * sqrt(p->n_rows > p->n_cols ? p->n_rows : p->n_cols);
     for (int mat = 0; mat < p->n_mats; mat++) {
-        const size_t at = p->offset + (size_t)mat * n;
+        size_t from, to;
+        if (!shards_overlap(&o->shards, p->offset + (size_t)mat * n, n, &from, &to))
+            continue;
+        const size_t at = from - o->shards.cuts[o->shards.mine];
         float *m = o->m + at, *master = o->masters + at;
         Mat update = {o->work, p->n_rows, p->n_cols, p->n_cols};
         b->blend(b, n, grad_scale, grads + at, momentum, m);
@@ -113,26 +107,39 @@ static size_t muon_work(const Optim *o)
     return most;
 }
 
+/* ---- AdamW
+ * ------------------------------------------------------------------------------------------- */
+
+/* What lies of p in this rank's part. */
+static void adamw_step(const Optim *o, const Param *p, const AdamW *a, const float *grads)
+{
+    Backend *b = o->params->model->backend;
+    size_t from, to;
+    if (!shards_overlap(&o->shards, p->offset, p->size, &from, &to))
+        return;
+    const size_t at = from - o->shards.cuts[o->shards.mine];
+    b->adamw(b, a, to - from, o->masters + at, grads + at, o->m + at, o->v + at);
+}
+
 /* ---- Steps
  * ------------------------------------------------------------------------------------------- */
 
-bool optim_open(Optim *o, const Params *p, const OptimOptions *options, Error *err)
+bool optim_open(Optim *o, const Params *p, const OptimOptions *options, int n_parts, Error *err)
 {
     Backend *b = p->model->backend;
-    const size_t bytes = sizeof(float) * p->size;
     *o = (Optim){.params = p, .options = *options};
+    if (!shards_open(&o->shards, p, n_parts, options->kind == OPTIM_MUON ? is_inner : NULL, err))
+        goto fail;
+    const size_t bytes = sizeof(float) * shards_size(&o->shards);
     o->work_bytes = sizeof(float) * muon_work(o);
     o->masters = b->alloc(b, bytes, "master weights", err);
     o->m = o->masters ? b->alloc(b, bytes, "the optimizer's first moments", err) : NULL;
     o->v = o->m ? b->alloc(b, bytes, "the optimizer's second moments", err) : NULL;
-    o->squares_bytes = sizeof(double) * ((p->size + SQUARES_PIECE - 1) / SQUARES_PIECE);
-    o->squares = o->v ? b->alloc(b, o->squares_bytes, "the gradient's norm", err) : NULL;
-    o->host_squares =
-        o->squares ? mem_try_alloc(o->squares_bytes, "the gradient's norm", err) : NULL;
-    if (o->host_squares && o->work_bytes > 0)
+    if (o->v && o->work_bytes > 0)
         o->work = b->alloc(b, o->work_bytes, "Muon's iterations", err);
-    if (o->host_squares && (o->work || o->work_bytes == 0))
+    if (o->v && (o->work || o->work_bytes == 0))
         return true;
+fail:
     optim_close(o);
     return false;
 }
@@ -145,13 +152,32 @@ void optim_close(Optim *o)
     float *arrays[] = {o->masters, o->m, o->v};
     for (int i = 0; i < 3; i++)
         if (arrays[i])
-            b->free(b, arrays[i], sizeof(float) * o->params->size);
+            b->free(b, arrays[i], sizeof(float) * shards_size(&o->shards));
     if (o->work)
         b->free(b, o->work, o->work_bytes);
-    if (o->squares)
-        b->free(b, o->squares, o->squares_bytes);
-    mem_free(o->host_squares);
+    shards_close(&o->shards);
     *o = (Optim){0};
+}
+
+const float *optim_masters(const Optim *o, float *whole)
+{
+    Backend *b = o->params->model->backend;
+    if (o->shards.n == 1)
+        return o->masters;
+    b->all_gather(b, o->masters, o->shards.byte_cuts, whole);
+    return whole;
+}
+
+void optim_publish(const Optim *o, float *whole)
+{
+    params_publish(o->params, optim_masters(o, whole));
+}
+
+void optim_set_masters(Optim *o, const float *masters)
+{
+    Backend *b = o->params->model->backend;
+    b->upload(b, o->masters, masters + o->shards.cuts[o->shards.mine],
+              sizeof(float) * shards_size(&o->shards));
 }
 
 /* Whether this norm lies far above those before it; it joins them either way. */
@@ -169,11 +195,11 @@ static bool is_spike(Optim *o, double norm)
     return o->options.skip_z > 0 && is_far;
 }
 
-bool optim_step(Optim *o, const float *grads, double rate, OptimReport *report, Error *err)
+bool optim_step(Optim *o, const float *grads, float *whole, double rate, OptimReport *report,
+                Error *err)
 {
-    Backend *b = o->params->model->backend;
     const OptimOptions *options = &o->options;
-    const double norm = sqrt(sum_squares(o, grads, o->params->size));
+    const double norm = sqrt(shards_sum_squares(&o->shards, grads));
     *report = (OptimReport){.grad_norm = norm};
     if (!isfinite(norm))
         return error_set(err, ERROR_LIMIT,
@@ -198,9 +224,8 @@ bool optim_step(Optim *o, const float *grads, double rate, OptimReport *report, 
         if (is_muon(o, p))
             muon_step(o, p, grads, rate, a.grad_scale);
         else
-            b->adamw(b, &a, p->size, o->masters + p->offset, grads + p->offset, o->m + p->offset,
-                     o->v + p->offset);
+            adamw_step(o, p, &a, grads);
     }
-    params_publish(o->params, o->masters);
+    optim_publish(o, whole);
     return true;
 }

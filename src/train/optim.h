@@ -3,7 +3,7 @@
 #ifndef WEN_TRAIN_OPTIM_H
 #define WEN_TRAIN_OPTIM_H
 
-#include "train/params.h"
+#include "train/shards.h"
 
 typedef enum ScheduleShape {
     SCHEDULE_CONSTANT,
@@ -51,15 +51,16 @@ typedef struct Optim {
     const Params *params;
     OptimOptions options;
     OptimState state;
-    float *masters, *m, *v; /* [params->size], device; m is Muon's momentum too */
+    Shards shards;
+    float *masters, *m, *v; /* [shards_size], device: this rank's part; m is Muon's momentum too */
     float *work;            /* Muon: room for its iterations */
     size_t work_bytes;
-    double *squares, *host_squares; /* of a norm's pieces: device, host */
-    size_t squares_bytes;
 } Optim;
 
-/* Masters, m and v are zeros at first. */
-bool optim_open(Optim *o, const Params *p, const OptimOptions *options, Error *err) MUST_USE;
+/* Masters, m and v are zeros at first. n_parts: 1, or the backend's number of ranks, over which
+ * they are divided. */
+bool optim_open(Optim *o, const Params *p, const OptimOptions *options, int n_parts,
+                Error *err) MUST_USE;
 void optim_close(Optim *o); /* a zeroed one is fine */
 
 typedef struct OptimReport {
@@ -67,9 +68,18 @@ typedef struct OptimReport {
     bool is_skipped;
 } OptimReport;
 
-/* One step with the gradient `grads` [params->size], device; publishes the new weights. A gradient
- * that is not finite is an error: nothing has been changed. */
-bool optim_step(Optim *o, const float *grads, double rate, OptimReport *report,
+/* One step with this rank's part of the gradient, `grads` (device); publishes the new weights. A
+ * gradient that is not finite is an error: nothing has been changed. All ranks take it together.
+ *
+ * `whole` here and below: device memory [params->size] that may be overwritten, in which parts are
+ * gathered; not used when nothing is divided. */
+bool optim_step(Optim *o, const float *grads, float *whole, double rate, OptimReport *report,
                 Error *err) MUST_USE;
+/* The model's weights from the masters. */
+void optim_publish(const Optim *o, float *whole);
+/* All masters, on every rank: in `whole`, or where they are. */
+const float *optim_masters(const Optim *o, float *whole);
+/* Sets masters to this rank's part of host memory [params->size]. */
+void optim_set_masters(Optim *o, const float *masters);
 
 #endif

@@ -80,20 +80,20 @@ static double bits_per_byte(const Run *run, double loss)
 static void log_step(Run *run, const StepReport *r)
 {
     const Progress *progress = trainer_progress(run->trainer);
-    const double rate = (double)r->n_tokens / r->seconds;
+    const double rate = (double)r->gradient.n_tokens / r->seconds;
     const double values[N_COLUMNS] = {
         [COLUMN_TOKENS] = (double)progress->n_tokens,
         [COLUMN_SECONDS] = progress->seconds,
-        [COLUMN_LOSS] = r->loss,
-        [COLUMN_BPB] = bits_per_byte(run, r->loss),
+        [COLUMN_LOSS] = r->gradient.loss,
+        [COLUMN_BPB] = bits_per_byte(run, r->gradient.loss),
         [COLUMN_LR] = r->rate,
         [COLUMN_GRAD_NORM] = r->optim.grad_norm,
         [COLUMN_TOKENS_PER_S] = rate,
         [COLUMN_OF_PEAK] = rate * run->flops_per_token / run->peak_flops,
         [COLUMN_SKIPPED] = r->optim.is_skipped,
-        [COLUMN_BALANCE] = r->balance_loss,
-        [COLUMN_MAX_VIOLATION] = r->max_violation,
-        [COLUMN_ROUTER_ENTROPY] = r->router_entropy,
+        [COLUMN_BALANCE] = r->gradient.balance_loss,
+        [COLUMN_MAX_VIOLATION] = r->gradient.max_violation,
+        [COLUMN_ROUTER_ENTROPY] = r->gradient.router_entropy,
     };
     for (int i = 0; i < (run->is_moe ? N_COLUMNS : COLUMN_BALANCE); i++)
         run_log_set(run->log, i, values[i]);
@@ -105,18 +105,20 @@ static void show_step(Run *run, const StepReport *r)
     const double memory = 0.9;
     const Progress *progress = trainer_progress(run->trainer);
     const TrainConfig *c = trainer_config(run->trainer);
-    run->recent_tokens = memory * run->recent_tokens + (double)r->n_tokens;
+    run->recent_tokens = memory * run->recent_tokens + (double)r->gradient.n_tokens;
     run->recent_seconds = memory * run->recent_seconds + r->seconds;
     if (!run->options->progress || progress->step % c->log_every != 0)
         return;
     const double rate = run->recent_tokens / run->recent_seconds;
-    const double left = (double)(c->schedule.steps - progress->step) * (double)r->n_tokens / rate;
+    const double left =
+        (double)(c->schedule.steps - progress->step) * (double)r->gradient.n_tokens / rate;
     char line[LINE_BYTES];
     snprintf(line, sizeof line,
              "step %" PRId64 "/%" PRId64 "  loss %.4f  %.3f bits/byte  lr %.2e  grad %.3f%s  "
              "%.0f tokens/s  %.0f %% of peak  %d:%02d:%02d left",
-             progress->step, c->schedule.steps, r->loss, bits_per_byte(run, r->loss), r->rate,
-             r->optim.grad_norm, r->optim.is_skipped ? " (skipped)" : "", rate,
+             progress->step, c->schedule.steps, r->gradient.loss,
+             bits_per_byte(run, r->gradient.loss), r->rate, r->optim.grad_norm,
+             r->optim.is_skipped ? " (skipped)" : "", rate,
              100 * rate * run->flops_per_token / run->peak_flops, (int)(left / 3600),
              (int)(left / 60) % 60, (int)left % 60);
     run->options->progress(run->options->context, line);
@@ -134,6 +136,18 @@ static bool export_to_out(const Run *run, Error *err)
     return ok;
 }
 
+/* The first rank's part of a step: what is written and said. */
+static bool tell_step(Run *run, const StepReport *report, Error *err)
+{
+    if (!trainer_is_first(run->trainer))
+        return true;
+    log_step(run, report);
+    if (!run_log_end_step(run->log, trainer_progress(run->trainer)->step, err))
+        return false;
+    show_step(run, report);
+    return true;
+}
+
 /* Steps until the schedule's end or the stop. */
 static bool run_steps(Run *run, Error *err)
 {
@@ -143,13 +157,9 @@ static bool run_steps(Run *run, Error *err)
     bool is_stopped = false;
     while (progress->step < c->schedule.steps && !is_stopped) {
         StepReport report;
-        if (!trainer_step(t, &report, err))
+        if (!trainer_step(t, &report, err) || !tell_step(run, &report, err))
             return false;
-        log_step(run, &report);
-        if (!run_log_end_step(run->log, progress->step, err))
-            return false;
-        show_step(run, &report);
-        is_stopped = run->options->stop && *run->options->stop;
+        is_stopped = trainer_agree(t, run->options->stop && *run->options->stop);
         const bool is_due = progress->step % c->checkpoint_every == 0;
         if ((is_due || is_stopped || progress->step == c->schedule.steps) && !trainer_save(t, err))
             return false;
@@ -166,8 +176,8 @@ bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err)
                .options = options,
                .is_moe = model->config.n_experts > 0,
                .flops_per_token = flops_of_token(&model->config, c->tokens),
-               .peak_flops = b->peak_flops(b, c->compute)};
-    bool ok = open_log(&run, err) && run_steps(&run, err);
+               .peak_flops = b->peak_flops(b, c->compute) * b->n_ranks};
+    bool ok = (!trainer_is_first(t) || open_log(&run, err)) && run_steps(&run, err);
     *is_done = trainer_progress(t)->step >= c->schedule.steps;
     if (ok && *is_done)
         ok = export_to_out(&run, err);

@@ -18,8 +18,9 @@ typedef struct RunOptions {
     void *context;
 } RunOptions;
 
-/* To the end of the schedule, or until stopped; *is_done says which. log.csv is continued: lines of
- * steps that a resumed run repeats are dropped. At the end the model is written to OUT/model. */
+/* All ranks call it; the first one writes and speaks. To the end of the schedule, or until stopped;
+ * *is_done says which. log.csv is continued: lines of steps that a resumed run repeats are dropped.
+ * At the end the model is written to OUT/model. */
 bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err) MUST_USE;
 
 #endif

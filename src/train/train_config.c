@@ -24,6 +24,8 @@ static const Field fields[] = {
     {"batch.grains", FIELD_INT, AT(grains), 1, 1024, 1, NULL, false},
     {"batch.recompute", FIELD_BOOL, AT(recomputes), 0, 1, 0, NULL, true},
     {"batch.balance", FIELD_REAL, AT(balance), 0, 1, 0.001, NULL, false},
+    {"run.ranks", FIELD_INT, AT(ranks), 1, 256, 1, NULL, true},
+    {"run.zero", FIELD_INT, AT(zero), 0, 2, 1, NULL, true},
     {"optimizer.kind", FIELD_CHOICE, AT(optimizer.kind), 0, 0, 0, "adamw|muon", false},
     {"optimizer.beta1", FIELD_REAL, AT(optimizer.beta1), 0, 0.99999, 0.9, NULL, false},
     {"optimizer.beta2", FIELD_REAL, AT(optimizer.beta2), 0, 0.99999, 0.95, NULL, false},
@@ -118,6 +120,12 @@ static bool check_together(TrainConfig *c, Error *err)
     if (c->rows % c->grains)
         return error_set(err, ERROR_FORMAT, "batch.rows: %d rows cannot be divided into %d grains",
                          c->rows, c->grains);
+    if (c->grains % c->ranks)
+        return error_set(
+            err, ERROR_FORMAT,
+            "run.ranks: %d ranks cannot divide batch.grains, which is %d; a rank takes "
+            "whole grains",
+            c->ranks, c->grains);
     if (c->schedule.warmup_steps + c->schedule.decay_steps > c->schedule.steps)
         return error_set(err, ERROR_FORMAT, "schedule: warm-up and decay are longer than steps");
     return true;

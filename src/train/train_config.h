@@ -41,6 +41,9 @@ typedef struct TrainConfig {
     int grains;
     bool recomputes;
     double balance; /* coefficient of the load-balancing loss */
+    /* run: what changes nothing in the result */
+    int ranks; /* a power of two that divides grains */
+    int zero;  /* ZeroStage */
     OptimOptions optimizer;
     Schedule schedule;
     int64_t checkpoint_every, log_every;

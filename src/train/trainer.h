@@ -5,11 +5,13 @@
 #define WEN_TRAIN_TRAINER_H
 
 #include "train/checkpoint.h"
+#include "train/gradient.h"
 
 typedef struct TrainerOptions {
-    const char *out; /* the run's folder */
-    int n_threads;   /* 0: one a processor */
-    bool is_fresh;   /* forget what is in the folder */
+    const char *out;  /* the run's folder */
+    Backend *backend; /* borrowed; NULL: one of its own, alone, with n_threads */
+    int n_threads;    /* of all ranks; 0: one a processor */
+    bool is_fresh;    /* forget what is in the folder */
     /* A line on each source of data that was read; NULL: silent. */
     void (*line)(void *context, const char *text);
     void *context;
@@ -17,11 +19,9 @@ typedef struct TrainerOptions {
 
 /* What one step was like. */
 typedef struct StepReport {
-    double loss;                                        /* mean over scored tokens, in nats */
-    double balance_loss, max_violation, router_entropy; /* mixture models; else 0 */
-    double rate, seconds;
-    int64_t n_tokens;
+    GradientReport gradient;
     OptimReport optim;
+    double rate, seconds;
 } StepReport;
 
 typedef struct Trainer Trainer;
@@ -45,5 +45,20 @@ bool trainer_step(Trainer *t, StepReport *report, Error *err) MUST_USE;
 bool trainer_save(const Trainer *t, Error *err) MUST_USE;
 /* Writes the model to `folder` (export.h). */
 bool trainer_export(const Trainer *t, const char *folder, Error *err) MUST_USE;
+
+/* ---- Several ranks ---------------------------------------------------------------------------
+ *
+ * Each rank has a Trainer of the same run; they call the functions above together, and get the same
+ * results. One of them, the first, writes the files. */
+
+/* What each rank does with its trainer. */
+typedef bool TrainerBody(void *context, Trainer *t, Error *err);
+/* Opens the config's number of ranks and runs `body` on each, as backend_run_ranks does. */
+bool trainer_run_ranks(const TrainConfig *config, const TrainerOptions *options, TrainerBody *body,
+                       void *context, Error *err) MUST_USE;
+/* Whether this rank is the one that writes and speaks. */
+bool trainer_is_first(const Trainer *t);
+/* What the first rank says, on all. */
+bool trainer_agree(const Trainer *t, bool is_so);
 
 #endif

@@ -311,7 +311,7 @@ static void curve_open(Curve *c, const char *file, DType compute)
                                   .eps = real(&c->f, "eps"),
                                   .weight_decay = real(&c->f, "decay"),
                                   .clip = real(&c->f, "clip")};
-    assert_ok(optim_open(&c->optim, &c->f.params, &options, &err));
+    assert_ok(optim_open(&c->optim, &c->f.params, &options, 1, &err));
     memcpy(c->optim.masters, c->f.masters, sizeof(float) * c->f.params.size);
 }
 
@@ -332,7 +332,8 @@ static double curve_step(Curve *c, int step, bool same_batch)
     if (step == 0 || !same_batch)
         next_batch(c);
     const double loss = gradient(&c->f, &c->s.rows, c->s.sum, real(&c->f, "balance"));
-    assert_ok(optim_step(&c->optim, c->f.grads, schedule_rate(&schedule, step), &report, &err));
+    assert_ok(
+        optim_step(&c->optim, c->f.grads, NULL, schedule_rate(&schedule, step), &report, &err));
     return loss;
 }
 
