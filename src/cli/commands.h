@@ -4,6 +4,7 @@
 #ifndef WEN_CLI_COMMANDS_H
 #define WEN_CLI_COMMANDS_H
 
+int cmd_data(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_render(int argc, char **argv);

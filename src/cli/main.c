@@ -20,6 +20,7 @@ static const Command commands[] = {
     {"score", cmd_score, "log-probabilities of given text or ids"},
     {"tokenize", cmd_tokenize, "text to ids, and back"},
     {"render", cmd_render, "messages to the exact prompt text"},
+    {"data", cmd_data, "make and inspect training data"},
     {"train", cmd_train, "train a model from a configuration"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

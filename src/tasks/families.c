@@ -5,8 +5,8 @@
 #include <string.h>
 
 static const TaskFamily *const chapters[] = {
-    chain_families,
-    letter_families,
+    chain_families,   algebra_families, word_problem_families, knight_families,  letter_families,
+    sorting_families, tool_families,    talk_families,         refusal_families,
 };
 enum { N_CHAPTERS = sizeof chapters / sizeof *chapters };
 

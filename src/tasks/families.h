@@ -4,8 +4,15 @@
 
 #include "tasks/tasks.h"
 
-extern const TaskFamily chain_families[];  /* task_chains.c */
-extern const TaskFamily letter_families[]; /* task_letters.c */
+extern const TaskFamily chain_families[];        /* task_chains.c */
+extern const TaskFamily algebra_families[];      /* task_algebra.c */
+extern const TaskFamily word_problem_families[]; /* task_word_problems.c */
+extern const TaskFamily knight_families[];       /* task_knights.c */
+extern const TaskFamily letter_families[];       /* task_letters.c */
+extern const TaskFamily sorting_families[];      /* task_sorting.c */
+extern const TaskFamily tool_families[];         /* task_tools.c */
+extern const TaskFamily talk_families[];         /* task_talk.c */
+extern const TaskFamily refusal_families[];      /* task_refusals.c */
 
 /* The split that owns a structure. */
 TaskSplit structure_split(uint64_t key);

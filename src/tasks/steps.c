@@ -30,11 +30,10 @@ static void think_parts(Maker *m, int64_t a, int64_t b)
     maker_think(m, is_negative ? ")" : "");
 }
 
-int64_t step_think(Maker *m, int64_t a, char op, int64_t b)
+int64_t step_write(Maker *m, int64_t a, char op, int64_t b)
 {
     const int64_t value = step_value(a, op, b);
-    maker_think_line(m, b < 0 ? "%" PRId64 " %c (%" PRId64 ")" : "%" PRId64 " %c %" PRId64, a, op,
-                     b);
+    maker_think(m, b < 0 ? "%" PRId64 " %c (%" PRId64 ")" : "%" PRId64 " %c %" PRId64, a, op, b);
     if (op == '*') {
         think_parts(m, a, b);
     } else if (a < 0 || b < 0 || value < 0) {
@@ -47,6 +46,12 @@ int64_t step_think(Maker *m, int64_t a, char op, int64_t b)
     }
     maker_think(m, " = %" PRId64, value);
     return value;
+}
+
+int64_t step_think(Maker *m, int64_t a, char op, int64_t b)
+{
+    maker_think_line(m, "%s", "");
+    return step_write(m, a, op, b);
 }
 
 int64_t step_product(Maker *m, int64_t a, int64_t b)

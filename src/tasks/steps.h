@@ -11,7 +11,8 @@
 
 /* a op b, for op + - *. In a product, b has one digit, perhaps with zeros behind it. */
 int64_t step_value(int64_t a, char op, int64_t b);
-/* The step as a new line of the thought; its value. */
+/* Adds the step to the thought, or puts it on a new line; its value. */
+int64_t step_write(Maker *m, int64_t a, char op, int64_t b);
 int64_t step_think(Maker *m, int64_t a, char op, int64_t b);
 /* a * b by the digits of b (schoolbook), several lines. */
 int64_t step_product(Maker *m, int64_t a, int64_t b);

@@ -1,0 +1,8 @@
+/* The commands below `wen data`: argv[0] is the command's name, as in commands.h. */
+#ifndef WEN_CLI_DATA_COMMANDS_H
+#define WEN_CLI_DATA_COMMANDS_H
+
+int data_inspect(int argc, char **argv);
+int data_make(int argc, char **argv);
+
+#endif
