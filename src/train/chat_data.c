@@ -35,6 +35,24 @@ static double weight_of(const json_t *message)
     return weight ? json_number_value(weight) : 1;
 }
 
+static double thinking_weight_of(const json_t *message)
+{
+    const json_t *weight = json_object_get(message, "thinking_weight");
+    return weight ? json_number_value(weight) : 1;
+}
+
+static bool check_weight(const json_t *message, const char *key, size_t i, Error *err)
+{
+    const json_t *weight = json_object_get(message, key);
+    if (weight && !is_answer(message))
+        return error_set(err, ERROR_FORMAT,
+                         "messages[%zu].%s: only what the assistant says is learned", i, key);
+    if (weight && !(json_is_number(weight) && json_number_value(weight) >= 0 &&
+                    json_number_value(weight) <= 1))
+        return error_set(err, ERROR_FORMAT, "messages[%zu].%s: it is not from 0 to 1", i, key);
+    return true;
+}
+
 static bool check_message(const json_t *message, size_t i, Error *err)
 {
     const char *role = role_of(message);
@@ -47,19 +65,13 @@ static bool check_message(const json_t *message, size_t i, Error *err)
                          role);
     const json_t *content = json_object_get(message, "content");
     const json_t *calls = json_object_get(message, "tool_calls");
-    const json_t *weight = json_object_get(message, "weight");
     const bool has_content = json_is_string(content) || json_is_array(content);
     if (!has_content && !(is_answer(message) && json_array_size(calls) > 0))
         return error_set(err, ERROR_FORMAT, "messages[%zu].content: it is missing, or no text", i);
     if (calls && !json_is_null(calls) && !json_is_array(calls))
         return error_set(err, ERROR_FORMAT, "messages[%zu].tool_calls: it is not an array", i);
-    if (weight && !is_answer(message))
-        return error_set(err, ERROR_FORMAT,
-                         "messages[%zu].weight: only what the assistant says is learned", i);
-    if (weight && !(json_is_number(weight) && json_number_value(weight) >= 0 &&
-                    json_number_value(weight) <= 1))
-        return error_set(err, ERROR_FORMAT, "messages[%zu].weight: it is not from 0 to 1", i);
-    return true;
+    return check_weight(message, "weight", i, err) &&
+           check_weight(message, "thinking_weight", i, err);
 }
 
 static bool open_chat(Chat *chat, const json_t *conversation, Error *err)
@@ -247,14 +259,41 @@ static bool goes_on(const ChatReader *r)
                0;
 }
 
-static bool add_answer(ChatReader *r, double weight, Documents *out, Error *err)
+static bool is_blank(Str text)
+{
+    for (size_t i = 0; i < text.bytes; i++)
+        if (text.data[i] != '\n' && text.data[i] != ' ')
+            return false;
+    return true;
+}
+
+/* The answer's ids up to the end of its thought and the blank ones behind it; 0: it has none. */
+static int thought_ids(const ChatReader *r)
+{
+    const int32_t close = tokenizer_added_id(r->tokenizer, "</think>");
+    const Ids *ids = &r->answer_ids;
+    int n = 0;
+    while (n < ids->n && ids->data[n] != close)
+        n++;
+    if (n == ids->n)
+        return 0;
+    do
+        n++;
+    while (n < ids->n && is_blank(tokenizer_bytes(r->tokenizer, ids->data[n])));
+    return n;
+}
+
+static bool add_answer(ChatReader *r, double weight, double thinking_weight, Documents *out,
+                       Error *err)
 {
     if (!goes_on(r) && !end_document(r, out, err))
         return false;
     const int known = r->document.n;
     append(r, r->prompt_ids.data + known, r->prompt_ids.n - known, 0);
-    append(r, r->answer_ids.data, r->answer_ids.n, (float)weight);
-    for (int k = 0; k < r->answer_ids.n - 1; k++)
+    const int n_thought = thinking_weight < 1 ? thought_ids(r) : 0;
+    append(r, r->answer_ids.data, n_thought, (float)(weight * thinking_weight));
+    append(r, r->answer_ids.data + n_thought, r->answer_ids.n - n_thought, (float)weight);
+    for (int k = thinking_weight > 0 ? 0 : n_thought; k < r->answer_ids.n - 1; k++)
         r->n_bytes += (int64_t)tokenizer_bytes(r->tokenizer, r->answer_ids.data[k]).bytes;
     return true;
 }
@@ -290,7 +329,8 @@ static bool add_answers(ChatReader *r, Chat *chat, Documents *out, Error *err)
         chat->render.add_generation_prompt = true;
         ok = (chat_render(r->chat, &chat->render, &r->prompt, err) ||
               error_add(err, "messages[0 .. %zu]", i - 1)) &&
-             read_answer(r, chat, i, err) && add_answer(r, weight, out, err);
+             read_answer(r, chat, i, err) &&
+             add_answer(r, weight, thinking_weight_of(message), out, err);
     }
     ok = ok && end_document(r, out, err);
     json_decref(chat->render.messages);

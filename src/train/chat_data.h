@@ -4,7 +4,9 @@
  *
  * in OpenAI's message shape; all but messages may be missing. An assistant's thought is in
  * "reasoning_content" or in <think> at the beginning of its content; its "weight" (0 .. 1; 1) says
- * how much the answer counts: 0 makes it context.
+ * how much the answer counts: 0 makes it context. Its "thinking_weight" (0 .. 1; 1) is that of its
+ * thought and the thought's end beside the rest: 0 for a thought that was cut, which the answer has
+ * to follow but nobody has to write.
  *
  * What an answer looks like is asked of the model's own template, in the two renderings that
  * inference knows. The conversation up to the answer with a generation prompt is what the model

@@ -155,6 +155,10 @@ static const Case hybrid[] = {
          "r") ",{'role':'assistant','content':'b','weight':0.5}],'enable_thinking':false}",
      ASKED("q") "a^<|im_end|>\n" ASKED("r") BLANK "[0.5:b^<|im_end|>]", CHAT_ALL},
     {"{'messages':[" USER("q") ",{'role':'assistant','content':'a','weight':0}]}", "", CHAT_ALL},
+    /* A thought that was cut is context, and so is what ends it. */
+    {"{'messages':[" USER("q") ",{'role':'assistant','content':'a',"
+                               "'reasoning_content':'t\\n\\nstop','thinking_weight':0}]}",
+     ASKED("q") "^<think>\nt\n\nstop\n^</think>\n\n[a^<|im_end|>]", CHAT_ALL},
     /* What follows the last answer is not seen. */
     {"{'messages':[" USER("q") "," SAYS("a") "," USER("r") "],'enable_thinking':false}",
      ASKED("q") BLANK "[a^<|im_end|>]", CHAT_ALL},
@@ -260,6 +264,8 @@ static void bad_conversations_are_named(void **state)
         {"{'messages':[{'role':'user','content':'q','weight':1}]}", "messages[0].weight"},
         {"{'messages':[" USER("q") ",{'role':'assistant','content':'a','weight':2}]}",
          "messages[1].weight: it is not from 0 to 1"},
+        {"{'messages':[" USER("q") ",{'role':'assistant','content':'a','thinking_weight':-1}]}",
+         "messages[1].thinking_weight: it is not from 0 to 1"},
         {"{'messages':[" SAYS("a") "]}", "messages[0]: an answer to nothing"},
         {"{'messages':[" USER("q") "," THINKS("t", "a") "],'enable_thinking':false}",
          "has it a thought with thinking off?"},
