@@ -222,6 +222,10 @@ typedef struct wen_request {
 
 WEN_API wen_request wen_request_defaults(void);
 
+/* The ids that a request's prompt becomes, to be freed: what wen_ask would compute. */
+WEN_API bool wen_prompt_ids(const wen_model *model, const wen_request *request, int32_t **ids,
+                            int *n_ids, wen_error *err);
+
 /* Queues a request, which is copied. Errors that the request itself holds (bad JSON, a prompt that
  * does not fit, with both numbers) come from here, later trouble as WEN_FINISH_ERROR. */
 WEN_API wen_reply *wen_ask(wen_engine *engine, const wen_request *request, wen_error *err);
@@ -275,6 +279,7 @@ typedef struct wen_event {
     const wen_top *top; /* TOKEN: n_top alternatives, best first */
     int n_top;
     wen_finish finish; /* DONE */
+    int stop_i;        /* DONE: the stop string that ended the answer; -1: none did */
     wen_usage usage;   /* DONE */
     int64_t seed;      /* DONE: the one that was used */
 } wen_event;
@@ -287,6 +292,9 @@ typedef enum wen_next_result {
 
 /* Waits up to timeout_ms (-1: for ever, 0: not at all) for the next event. */
 WEN_API wen_next_result wen_next(wen_reply *reply, int timeout_ms, wen_event *event);
+
+/* Tokens of its prompt. */
+WEN_API int wen_reply_prompt_tokens(const wen_reply *reply);
 
 /* Asks the reply to end; it still ends with WEN_EVENT_DONE. */
 WEN_API void wen_cancel(wen_reply *reply);
@@ -310,6 +318,11 @@ typedef bool wen_score_each(void *context, int pos, int32_t id, float logprob,
  * else to do; `each` is called on the engine's thread while this function waits. */
 WEN_API bool wen_score(wen_engine *engine, const int32_t *ids, int n_ids, int n_top,
                        wen_score_each *each, void *context, wen_error *err);
+
+/* The embedding of given ids: the final hidden state of the last one (the pooling of Qwen3's
+ * embedding models), scaled to length 1, in vector [d_model] (wen_model_info has d_model). */
+WEN_API bool wen_embed(wen_engine *engine, const int32_t *ids, int n_ids, float *vector,
+                       wen_error *err);
 
 /* All logits, in order, in blocks of rows: logits [n_rows, n_vocab] of positions pos .. */
 typedef bool wen_logits_each(void *context, int pos, int n_rows, const float *logits, int n_vocab);

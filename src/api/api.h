@@ -111,7 +111,7 @@ typedef struct EventQueue {
 
 typedef struct ScoreJob ScoreJob;
 
-/* What waits for the model thread, oldest first: a reply to begin, or ids to score. */
+/* What waits for the model thread, oldest first: a reply to begin, or ids to score or embed. */
 typedef struct Task {
     struct Task *next;
     wen_reply *reply; /* or NULL: */
@@ -123,7 +123,8 @@ struct ScoreJob {
     const int32_t *ids;
     int n_ids, n_top;
     wen_score_each *score_each; /* or NULL: */
-    wen_logits_each *logits_each;
+    wen_logits_each *logits_each; /* or NULL: */
+    float *vector;
     void *context;
     bool is_done, ok;
     Error err;
@@ -144,6 +145,7 @@ struct wen_reply {
     EventQueue back;
     wen_finish finish;
     wen_usage usage;
+    int stop_i;
     pthread_cond_t arrived;
     /* The reader's. */
     EventQueue front;

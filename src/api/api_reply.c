@@ -110,6 +110,7 @@ void reply_push_done(wen_reply *r, wen_finish finish, const Usage *u, const char
 void reply_push_event(wen_reply *r, const Event *e)
 {
     if (e->kind == EVENT_DONE) {
+        r->stop_i = e->stop_i;
         reply_push_done(r, (wen_finish)e->reason, &e->usage, "");
         return;
     }
@@ -169,6 +170,7 @@ static void hand_out(wen_reply *r, wen_event *event)
         r->was_told = true;
         event->finish = r->finish;
         event->usage = r->usage;
+        event->stop_i = r->stop_i;
         event->seed = (int64_t)r->request.sampling.seed;
     }
 }
@@ -192,6 +194,8 @@ wen_next_result wen_next(wen_reply *r, int timeout_ms, wen_event *event)
     hand_out(r, event);
     return WEN_NEXT_EVENT;
 }
+
+int wen_reply_prompt_tokens(const wen_reply *r) { return r->request.n_prompt; }
 
 void wen_cancel(wen_reply *r)
 {
@@ -304,6 +308,7 @@ static wen_reply *make_reply(wen_engine *e, const wen_request *request, Error *e
         return NULL;
     }
     reply->engine = e;
+    reply->stop_i = -1;
     reply->task.reply = reply;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

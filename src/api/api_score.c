@@ -20,6 +20,8 @@ void score_run(wen_engine *e, ScoreJob *job)
     if (job->score_each)
         job->ok = engine_score(e->engine, job->ids, job->n_ids, job->n_top, forward_score, job,
                                &job->err);
+    else if (job->vector)
+        job->ok = engine_embed(e->engine, job->ids, job->n_ids, job->vector, &job->err);
     else
         job->ok = engine_logits(e->engine, job->ids, job->n_ids, job->logits_each, job->context,
                                 &job->err);
@@ -47,6 +49,12 @@ bool wen_score(wen_engine *e, const int32_t *ids, int n_ids, int n_top, wen_scor
 {
     ScoreJob job = {
         .ids = ids, .n_ids = n_ids, .n_top = n_top, .score_each = each, .context = context};
+    return post_and_wait(e, &job, err);
+}
+
+bool wen_embed(wen_engine *e, const int32_t *ids, int n_ids, float *vector, wen_error *err)
+{
+    ScoreJob job = {.ids = ids, .n_ids = n_ids, .vector = vector};
     return post_and_wait(e, &job, err);
 }
 

@@ -163,6 +163,20 @@ static bool build_from_messages(const wen_model *m, const wen_request *r, Ids *i
     return ok;
 }
 
+bool wen_prompt_ids(const wen_model *m, const wen_request *request, int32_t **ids, int *n_ids,
+                    wen_error *err)
+{
+    Error error = {0};
+    Ids out = {0};
+    if (!prompt_build(m, request, &out, &error)) {
+        ids_free(&out);
+        return api_fail(err, &error);
+    }
+    *ids = out.data ? out.data : mem_alloc(sizeof **ids);
+    *n_ids = out.n;
+    return true;
+}
+
 bool prompt_build(const wen_model *m, const wen_request *r, Ids *ids, Error *err)
 {
     int n_given = (r->messages != NULL) + (r->prompt != NULL) + (r->ids != NULL);

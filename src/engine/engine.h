@@ -107,6 +107,7 @@ typedef struct Event {
     const TokenTop *top; /* EVENT_TOKEN: n_top alternatives, best first; borrowed likewise */
     int n_top;
     FinishReason reason; /* EVENT_DONE */
+    int stop_i;          /* EVENT_DONE: the stop string that ended it, -1: none did */
     Usage usage;         /* EVENT_DONE */
 } Event;
 
@@ -166,5 +167,8 @@ bool engine_score(Engine *engine, const int32_t *ids, int n_ids, int n_top, Scor
 typedef bool LogitsEach(void *context, int pos, int n_rows, const float *logits, int n_vocab);
 bool engine_logits(Engine *engine, const int32_t *ids, int n_ids, LogitsEach *each, void *context,
                    Error *err) MUST_USE;
+/* The final hidden state of the last id, [d_model], scaled to length 1. */
+bool engine_embed(Engine *engine, const int32_t *ids, int n_ids, float *vector,
+                  Error *err) MUST_USE;
 
 #endif

@@ -195,3 +195,33 @@ bool engine_logits(Engine *e, const int32_t *ids, int n_ids, LogitsEach *each, v
     mem_free(l.host);
     return ok;
 }
+
+typedef struct Embedding {
+    int n_ids;
+    float *vector;
+} Embedding;
+
+static bool embed_chunk(Engine *e, void *context, int pos, Mat hidden, Error *err)
+{
+    const Embedding *m = context;
+    (void)err;
+    if (pos + hidden.rows < m->n_ids)
+        return true;
+    Backend *b = e->model->backend;
+    const size_t d = (size_t)hidden.cols;
+    b->fetch(b, m->vector, hidden.data + (size_t)(hidden.rows - 1) * (size_t)hidden.stride,
+             sizeof(float) * d);
+    double sum = 0;
+    for (size_t i = 0; i < d; i++)
+        sum += (double)m->vector[i] * (double)m->vector[i];
+    const float scale = sum > 0 ? (float)(1 / sqrt(sum)) : 0;
+    for (size_t i = 0; i < d; i++)
+        m->vector[i] *= scale;
+    return true;
+}
+
+bool engine_embed(Engine *e, const int32_t *ids, int n_ids, float *vector, Error *err)
+{
+    Embedding m = {n_ids, vector};
+    return run_ids(e, ids, n_ids, embed_chunk, &m, err);
+}

@@ -120,6 +120,7 @@ bool sequence_next_event(Sequence *s, Event *event)
         .top = s->tops ? s->tops + e->top_from : NULL,
         .n_top = e->n_top,
         .reason = s->reason,
+        .stop_i = s->stop_i,
         .usage = s->usage,
     };
     return true;
@@ -281,6 +282,7 @@ static bool release_text(Sequence *s, bool all)
         if (at >= 0 && (size_t)at < emit) {
             emit = (size_t)at;
             is_stopped = true;
+            s->stop_i = i;
         }
     }
     for (int i = 0; !is_stopped && !all && i < s->request.n_stops; i++) {
@@ -457,6 +459,7 @@ Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *re
         return NULL;
     Sequence *s = mem_alloc(sizeof *s);
     s->id = id;
+    s->stop_i = -1;
     s->rules = rules;
     copy_request(s, request);
     int n_ids_max = request->n_prompt + s->request.max_tokens;

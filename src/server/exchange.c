@@ -284,6 +284,7 @@ static void finish_choice(Exchange *x, int i, const wen_event *e, Buf *out)
     end_merged_thought(x, i, out);
     c->is_done = true;
     c->finish = e->finish;
+    c->stop_i = e->stop_i;
     c->usage = e->usage;
     c->seed = e->seed;
     x->n_done++;

@@ -37,8 +37,10 @@ typedef struct Choice {
     size_t n_tokens, n_tokens_max, n_tokens_told; /* told: written to the stream */
     wen_top *tops;
     size_t n_tops, n_tops_max;
+    size_t text_offset;          /* characters told, for the dialect */
     bool is_done, is_in_thought; /* the latter: merged thoughts, the tag is open */
     wen_finish finish;
+    int stop_i; /* the stop string that ended it, or -1 */
     wen_usage usage;
     int64_t seed;
 } Choice;

@@ -153,6 +153,15 @@ static const char *finish_name(const Exchange *x, const Choice *c)
     return was_named ? "stop" : choice_finish_name(c);
 }
 
+/* vLLM's: the stop string that came, or null. */
+static void put_stop(Buf *out, const Exchange *x, const Choice *c)
+{
+    if (c->stop_i >= 0)
+        out_str(out, "stop_reason", str_from(x->options.stops[c->stop_i]));
+    else
+        out_null(out, "stop_reason");
+}
+
 /* What was decided about thinking, told back. */
 static void put_thinking(Buf *out, const Exchange *x)
 {
@@ -201,6 +210,7 @@ static void write_whole(Exchange *x, Buf *out)
         put_message(out, c);
         put_logprobs(out, x, c, 0);
         out_str(out, "finish_reason", str_from(finish_name(x, c)));
+        put_stop(out, x, c);
         out_int(out, "seed", c->seed);
         out_close(out, '}');
     }
@@ -241,6 +251,7 @@ static void close_delta(Exchange *x, int choice_i, const char *finish, Buf *out)
     c->n_tokens_told = c->n_tokens;
     if (finish) {
         out_str(out, "finish_reason", str_from(finish));
+        put_stop(out, x, c);
         out_int(out, "seed", c->seed);
     } else {
         out_null(out, "finish_reason");

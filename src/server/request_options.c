@@ -119,11 +119,13 @@ static bool read_length(RequestOptions *o, const json_t *object, const char *whe
                                         "max_output_tokens", "max_completion_tokens"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         /* Ollama and llama.cpp: -1 and -2 are "as many as there is room for". */
-        int64_t n = 0, min = i < 2 ? -2 : 1;
+        int64_t n = 0, min = i < 2 ? -2 : 0;
         if (!in_int(object, where, names[i], min, INT_MAX, &n, fault))
             return false;
-        if (in_get(object, names[i]))
-            o->ask.max_tokens = n < 0 ? 0 : n == 0 ? 1 : n > TOKENS_MAX ? TOKENS_MAX : (int)n;
+        if (!in_get(object, names[i]))
+            continue;
+        o->is_prompt_only = n == 0;
+        o->ask.max_tokens = n < 0 ? 0 : n > TOKENS_MAX ? TOKENS_MAX : (int)n;
     }
     return true;
 }
@@ -209,7 +211,7 @@ bool options_read(RequestOptions *o, const json_t *object, const char *where, Fa
            read_stream(o, object, where, fault) && read_rest(o, object, where, fault) &&
            options_read_thinking(o, object, where, fault) &&
            options_read_tools(o, object, where, fault) &&
-           options_read_format(o, object, where, fault);
+           options_read_format(object, where, fault);
 }
 
 static const char *dump(Arena *arena, const json_t *json)
@@ -229,6 +231,8 @@ bool options_finish(RequestOptions *o, Fault *fault)
 {
     if (!options_finish_tools(o, fault))
         return false;
+    if (o->is_prompt_only && o->ask.messages)
+        return fault_set(fault, 400, "max_tokens", "max_tokens: must be at least 1");
     if (o->ask.messages && o->tools)
         o->ask.tools = dump(&o->arena, o->tools);
     if (o->ask.messages && o->kwargs)

@@ -50,12 +50,12 @@ typedef struct RequestOptions {
     const char *model; /* as asked; NULL: the server's first */
     int n;             /* choices */
     bool is_stream, includes_usage, has_usage_in_each;
+    bool is_prompt_only;  /* max_tokens 0 */
     bool hides_thinking;  /* the thought is not shown */
     bool merges_thinking; /* the thought is shown in the content, between its tags */
     ToolChoice tool_choice;
     const char *tool_name; /* TOOLS_NAMED */
     bool is_one_call;      /* parallel_tool_calls false: calls after the first are left out */
-    bool has_schema;       /* the answer must have a given form */
     json_t *tools;         /* in OpenAI's chat shape, owned; NULL: none */
     json_t *kwargs;        /* template variables, owned; NULL: none */
     const char *stops[OPTIONS_STOPS_MAX];
@@ -82,8 +82,7 @@ bool options_read_thinking(RequestOptions *o, const json_t *object, const char *
                            Fault *fault) MUST_USE;
 bool options_read_tools(RequestOptions *o, const json_t *object, const char *where,
                         Fault *fault) MUST_USE;
-bool options_read_format(RequestOptions *o, const json_t *object, const char *where,
-                         Fault *fault) MUST_USE;
+bool options_read_format(const json_t *object, const char *where, Fault *fault) MUST_USE;
 bool options_finish_tools(RequestOptions *o, Fault *fault) MUST_USE;
 
 #endif

@@ -159,7 +159,7 @@ bool options_finish_tools(RequestOptions *o, Fault *fault)
 
 /* ---- The form of the answer ------------------------------------------------------------------ */
 
-bool options_read_format(RequestOptions *o, const json_t *object, const char *where, Fault *fault)
+bool options_read_format(const json_t *object, const char *where, Fault *fault)
 {
     static const char *const direct[] = {"structured_outputs", "guided_json",    "guided_regex",
                                          "guided_choice",      "guided_grammar", "grammar",
@@ -179,6 +179,5 @@ bool options_read_format(RequestOptions *o, const json_t *object, const char *wh
                              "%s%s: the form of an answer cannot be enforced yet", where,
                              direct[i]);
     }
-    o->has_schema = false;
     return true;
 }

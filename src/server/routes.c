@@ -10,6 +10,15 @@ static const Route routes[] = {
     {"GET", "/v1/models", handle_models, FAULT_OPENAI, false, true},
     {"GET", "/v1/models/*", handle_model, FAULT_OPENAI, false, true},
     {"POST", "/v1/chat/completions", handle_chat, FAULT_OPENAI, false, false},
+    {"POST", "/v1/chat/completions/render", handle_render, FAULT_OPENAI, false, false},
+    {"POST", "/v1/chat/completions/input_tokens", handle_input_tokens, FAULT_OPENAI, false, false},
+    {"POST", "/v1/completions", handle_completions, FAULT_OPENAI, false, false},
+    {"POST", "/v1/embeddings", handle_embeddings, FAULT_OPENAI, false, false},
+    {"POST", "/v1/messages", handle_messages, FAULT_ANTHROPIC, false, false},
+    {"POST", "/v1/messages/count_tokens", handle_count_tokens, FAULT_ANTHROPIC, false, false},
+    {"POST", "/tokenize", handle_tokenize, FAULT_OPENAI, false, false},
+    {"POST", "/detokenize", handle_detokenize, FAULT_OPENAI, false, false},
+    {"POST", "/apply-template", handle_render, FAULT_OPENAI, false, false},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 

@@ -55,5 +55,13 @@ void handle_models(HttpCall *call);
 void handle_model(HttpCall *call);
 void handle_metrics(HttpCall *call);
 void handle_chat(HttpCall *call);
+void handle_completions(HttpCall *call);
+void handle_messages(HttpCall *call);
+void handle_count_tokens(HttpCall *call);
+void handle_tokenize(HttpCall *call);
+void handle_detokenize(HttpCall *call);
+void handle_render(HttpCall *call);
+void handle_input_tokens(HttpCall *call);
+void handle_embeddings(HttpCall *call);
 
 #endif
