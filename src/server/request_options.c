@@ -210,8 +210,7 @@ bool options_read(RequestOptions *o, const json_t *object, const char *where, Fa
            read_stops(o, object, where, fault) && read_logprobs(o, object, where, fault) &&
            read_stream(o, object, where, fault) && read_rest(o, object, where, fault) &&
            options_read_thinking(o, object, where, fault) &&
-           options_read_tools(o, object, where, fault) &&
-           options_read_format(object, where, fault);
+           options_read_tools(o, object, where, fault) && options_read_format(object, where, fault);
 }
 
 static const char *dump(Arena *arena, const json_t *json)

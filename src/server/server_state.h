@@ -63,5 +63,12 @@ void handle_detokenize(HttpCall *call);
 void handle_render(HttpCall *call);
 void handle_input_tokens(HttpCall *call);
 void handle_embeddings(HttpCall *call);
+void handle_ollama_chat(HttpCall *call);
+void handle_ollama_generate(HttpCall *call);
+void handle_ollama_embed(HttpCall *call);
+void handle_ollama_embeddings(HttpCall *call);
+void handle_ollama_tags(HttpCall *call);
+void handle_ollama_ps(HttpCall *call);
+void handle_ollama_show(HttpCall *call);
 
 #endif
