@@ -15,7 +15,7 @@ CC := gcc
 endif
 B := build/$(V)$(if $(filter clang%,$(CC)),$(if $(filter fuzz,$(V)),,-clang))
 
-PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8 libmicrohttpd
+PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8
 PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PC_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
@@ -54,10 +54,7 @@ LIB_OBJECTS := $(filter-out $(B)/src/cli/main.o,$(OBJECTS))
 isa_of = $(foreach isa,$(ISA_SUFFIXES),$(if $(filter %_$(isa),$(1)),$(ISA_$(isa)) \
            $(if $(filter -fsanitize=%undefined%,$(CFLAGS_$(V))),-fno-sanitize=undefined)))
 
-TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/kernels/test_*.c \
-           tests/model/test_*.c tests/engine/test_*.c tests/train/test_*.c tests/dist/test_*.c \
-           tests/server/test_*.c \
-           tests/fuzz/fuzz_*.c))
+TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/*/test_*.c tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench/*.c))
 
 .PHONY: all run check check-all test tools fuzz format tidy deps clean
@@ -88,7 +85,7 @@ $(B)/builtin.o: src/api/builtin.S $(B)/builtin.gguf
 	@echo "  AS $<"
 	@$(CC) -DBUILTIN_MODEL='"$(B)/builtin.gguf"' -c -o $@ $<
 
-$(B)/tests/unit/test_api $(B)/tests/server/test_options: $(B)/builtin.o
+$(B)/tests/unit/test_api: $(B)/builtin.o
 
 # A test program a module (cmocka, TAP); a fuzz target replays its corpus when it is not libFuzzer's.
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libwen-internal.a
@@ -111,7 +108,7 @@ $(B)/tools/%: $(B)/tools/%.o $(B)/libwen-internal.a
 RANDOM_MODEL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/random_model/*.c))
 $(B)/tools/make_model: $(RANDOM_MODEL_OBJECTS)
 $(RANDOM_MODEL_OBJECTS) $(B)/tools/make_model.o: CFLAGS += -Itools
-$(B)/src/text/qwen_tokens.o: models/chat_template.jinja
+$(B)/tools/random_model/vocab.o: models/chat_template.jinja
 
 tools: $(TOOLS)
 
