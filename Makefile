@@ -15,7 +15,7 @@ CC := gcc
 endif
 B := build/$(V)$(if $(filter clang%,$(CC)),$(if $(filter fuzz,$(V)),,-clang))
 
-PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8
+PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8 libmicrohttpd
 PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PC_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
@@ -85,7 +85,7 @@ $(B)/builtin.o: src/api/builtin.S $(B)/builtin.gguf
 	@echo "  AS $<"
 	@$(CC) -DBUILTIN_MODEL='"$(B)/builtin.gguf"' -c -o $@ $<
 
-$(B)/tests/unit/test_api: $(B)/builtin.o
+$(B)/tests/unit/test_api $(B)/tests/server/test_options: $(B)/builtin.o
 
 # A test program a module (cmocka, TAP); a fuzz target replays its corpus when it is not libFuzzer's.
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libwen-internal.a
@@ -108,7 +108,7 @@ $(B)/tools/%: $(B)/tools/%.o $(B)/libwen-internal.a
 RANDOM_MODEL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/random_model/*.c))
 $(B)/tools/make_model: $(RANDOM_MODEL_OBJECTS)
 $(RANDOM_MODEL_OBJECTS) $(B)/tools/make_model.o: CFLAGS += -Itools
-$(B)/tools/random_model/vocab.o: models/chat_template.jinja
+$(B)/src/text/qwen_tokens.o: models/chat_template.jinja
 
 tools: $(TOOLS)
 

@@ -142,7 +142,8 @@ float *gradient_memory(Gradient *g) { return g->sums[0]; }
 /* What goes with a global batch. */
 typedef struct BatchJob {
     const Rows *rows;
-    float scale; /* 1 / sum of weights */
+    const Objective *objective; /* NULL: the weights of rows */
+    float scale;                /* 1 / sum of weights */
     Balance balance;
     bool is_counted; /* the experts' counts are those of the whole batch */
 } BatchJob;
@@ -232,6 +233,8 @@ static void grain_gradient(Gradient *g, BatchJob *job, int i, float *sum)
             tell(g, i);
             b->all_reduce_counts(b, g->totals.counts, (size_t)c->n_layers * (size_t)c->n_experts);
         }
+        if (job->objective)
+            micro_weigh(&g->micro, job->objective);
         micro_loss(&g->micro, &grads, is_moe(g) ? &job->balance : NULL, loss);
     }
 }
@@ -338,8 +341,8 @@ static void report_experts(Gradient *g, double n_tokens, const double *prob_sums
     report->balance_loss /= n_moe;
 }
 
-bool gradient_batch(Gradient *g, const Rows *rows, const float **part, GradientReport *report,
-                    Error *err)
+bool gradient_batch(Gradient *g, const Rows *rows, const Objective *objective, const float **part,
+                    GradientReport *report, Error *err)
 {
     Backend *b = backend_of(g);
     const int n = rows->doc_start[rows->row_start[rows->n_rows]];
@@ -349,7 +352,7 @@ bool gradient_batch(Gradient *g, const Rows *rows, const float **part, GradientR
     double weights = 0;
     for (int i = 0; i < n; i++)
         weights += (double)rows->weights[i];
-    BatchJob job = {.rows = rows, .scale = (float)(1 / weights)};
+    BatchJob job = {.rows = rows, .objective = objective, .scale = (float)(1 / weights)};
     job.balance =
         (Balance){g->options.balance, rows_n_tokens(rows, 0, rows->n_rows), g->totals.counts};
     *report = (GradientReport){.n_tokens = n};

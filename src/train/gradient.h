@@ -39,11 +39,12 @@ Gradient *gradient_open(const Params *p, const Shards *shards, const GradientOpt
                         Error *err) MUST_USE;
 void gradient_close(Gradient *g); /* NULL is fine */
 
-/* The gradient of the mean loss of `rows`, the global batch, which every rank brings. *part: this
+/* The gradient of the mean loss of `rows`, the global batch, which every rank brings; with an
+ * objective, of the loss with its weights (loss and gradient are then sums, not means). *part: this
  * rank's part of it, device memory, valid until the next call or use of gradient_memory. False when
  * a rank has failed. */
-bool gradient_batch(Gradient *g, const Rows *rows, const float **part, GradientReport *report,
-                    Error *err) MUST_USE;
+bool gradient_batch(Gradient *g, const Rows *rows, const Objective *objective, const float **part,
+                    GradientReport *report, Error *err) MUST_USE;
 
 /* Memory for a whole flat array, free to use between batches. */
 float *gradient_memory(Gradient *g);

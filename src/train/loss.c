@@ -45,6 +45,21 @@ void loss_rows(const Model *m, Mat hidden, const LossRows *rows, Mat dhidden, fl
     }
 }
 
+void loss_logprobs(const Model *m, Mat hidden, const LossRows *rows, const int32_t *targets,
+                   float *logprobs, Step *step)
+{
+    Backend *b = m->backend;
+    const size_t start = step->used;
+    for (int from = 0; from < rows->n; from += chunk_rows(&m->config)) {
+        const int left = rows->n - from, most = chunk_rows(&m->config);
+        const int n = left < most ? left : most;
+        Mat logits = step_mat(step, n, m->config.n_vocab);
+        head_logits(m, hidden, rows->rows + from, step, logits);
+        b->logprobs(b, logits, targets + from, logprobs + from, 0, NULL, NULL, NULL);
+        step->used = start;
+    }
+}
+
 size_t loss_step_bytes(const Config *c, int n_rows)
 {
     const int n = n_rows < chunk_rows(c) ? n_rows : chunk_rows(c);

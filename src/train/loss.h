@@ -20,6 +20,10 @@ typedef struct LossRows {
  * Uses loss_step_bytes of `step` and gives it back. */
 void loss_rows(const Model *m, Mat hidden, const LossRows *rows, Mat dhidden, float *dhead,
                float *losses, Step *step);
+/* logprobs [rows->n] = log p(targets[i]) of each row, the bits that sampling and scoring give;
+ * targets and logprobs are host memory. Uses loss_step_bytes of `step` and gives it back. */
+void loss_logprobs(const Model *m, Mat hidden, const LossRows *rows, const int32_t *targets,
+                   float *logprobs, Step *step);
 size_t loss_step_bytes(const Config *c, int n_rows);
 
 #endif

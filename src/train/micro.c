@@ -66,6 +66,7 @@ bool micro_open(Micro *m, const Params *p, int tokens_max, bool recomputes, Erro
     m->score_targets = ARENA_ARRAY(&m->arena, int32_t, n);
     m->score_weights = ARENA_ARRAY(&m->arena, float, n);
     m->losses = ARENA_ARRAY(&m->arena, float, n);
+    m->score_places = ARENA_ARRAY(&m->arena, int, n);
     m->seqs = ARENA_ARRAY(&m->arena, SeqSpan, n);
     m->device = ARENA_NEW(&m->arena, struct MicroDevice);
     m->saved.layers = ARENA_ARRAY(&m->arena, LayerSaved, c->n_layers);
@@ -123,8 +124,9 @@ static void add_sequence(Micro *m, Layout *at, const int32_t *ids, int n)
     }
 }
 
-static void add_score(Micro *m, Layout *at, int row, int32_t target, float weight)
+static void add_score(Micro *m, Layout *at, int row, int place, int32_t target, float weight)
 {
+    m->score_places[at->n_scores] = place;
     m->score_rows[at->n_scores] = row;
     m->score_targets[at->n_scores] = target;
     m->score_weights[at->n_scores++] = weight;
@@ -137,14 +139,14 @@ static void add_row(Micro *m, Layout *at, const Rows *rows, int r, float scale)
         const int from = rows->doc_start[d], n = rows->doc_start[d + 1] - from;
         for (int i = 0; i < n; i++)
             if (rows->weights[from + i] != 0.0f)
-                add_score(m, at, at->n_tokens + i, rows->targets[from + i],
+                add_score(m, at, at->n_tokens + i, from + i, rows->targets[from + i],
                           rows->weights[from + i] * scale);
         add_sequence(m, at, rows->ids + from, n);
     }
     if ((at->n_tokens - first_token) % 2)
         add_sequence(m, at, NULL, 1);
     if ((at->n_scores - first_score) % 2)
-        add_score(m, at, first_token, 0, 0.0f);
+        add_score(m, at, first_token, -1, 0, 0.0f);
 }
 
 static void upload_layout(Micro *m, const Layout *at)
@@ -200,6 +202,18 @@ void micro_forward(Micro *m, const MoeTotals *totals)
     set_counts(m, totals);
     forward(model, m->kv, &m->batch, &m->step, &m->saved, m->hidden);
     set_counts(m, NULL); /* a layer that is computed again is not counted again */
+}
+
+void micro_weigh(Micro *m, const Objective *objective)
+{
+    Backend *b = m->params->model->backend;
+    m->step.used = m->loaded;
+    loss_logprobs(m->params->model, m->hidden, &m->loss, m->score_targets, m->losses, &m->step);
+    objective->weigh(objective->context, m->loss.n, m->score_places, m->losses, m->score_weights);
+    for (int i = 0; i < m->loss.n; i++)
+        if (m->score_places[i] < 0)
+            m->score_weights[i] = 0;
+    b->upload(b, m->device->score_weights, m->score_weights, sizeof(float) * (size_t)m->loss.n);
 }
 
 void micro_loss(Micro *m, const Grads *grads, const Balance *balance, double *loss)

@@ -22,6 +22,16 @@ typedef struct Rows {
 /* Tokens of rows from .. to-1 as the model sees them, filling included. */
 int rows_n_tokens(const Rows *rows, int from, int to);
 
+/* Weights that depend on how likely the model holds the targets now: policy gradients, say. Between
+ * forward and loss of each micro-batch `weigh` is given its scored tokens: places[i] is token i's
+ * place in Rows, logprobs[i] = log p(target), weights[i] the one of Rows, to be replaced by the one
+ * that counts (as it is: nothing scales it). A place of -1 only fills a row up. All tokens of a
+ * document come in one call, in order. */
+typedef struct Objective {
+    void (*weigh)(void *context, int n, const int *places, const float *logprobs, float *weights);
+    void *context;
+} Objective;
+
 typedef struct Micro {
     const Params *params;
     int tokens_max;
@@ -33,6 +43,7 @@ typedef struct Micro {
     /* Host and device copies of what a batch is made of. */
     int32_t *ids, *positions, *pages, *score_rows, *score_targets;
     float *score_weights, *losses;
+    int *score_places; /* in Rows; -1: it only fills */
     SeqSpan *seqs;
     struct MicroDevice *device;
     /* The batch that is loaded. */
@@ -58,6 +69,8 @@ typedef struct MoeTotals {
 
 /* Through the layers. `totals` (NULL: do not count) are added to. */
 void micro_forward(Micro *m, const MoeTotals *totals);
+/* Replaces the weights by what the objective says, from what micro_forward left. */
+void micro_weigh(Micro *m, const Objective *objective);
 /* The loss and, with grads, the backward pass of what micro_forward left. Adds weight * loss of
  * each scored row to *loss, in order, weights as scaled. */
 void micro_loss(Micro *m, const Grads *grads, const Balance *balance, double *loss);

@@ -184,13 +184,14 @@ bool trainer_agree(const Trainer *t, bool is_so) { return ranks_first(&t->ranks,
 /* ---- A step
  * ---------------------------------------------------------------------------------------------- */
 
-bool trainer_step(Trainer *t, StepReport *report, Error *err)
+bool trainer_update(Trainer *t, const Rows *rows, const Objective *objective, StepReport *report,
+                    Error *err)
 {
     const double start = clock_seconds();
     const int64_t step = t->progress.step;
     const float *part;
     *report = (StepReport){.rate = schedule_rate(&t->config->schedule, step)};
-    if (!gradient_batch(t->gradient, data_next(&t->data), &part, &report->gradient, err))
+    if (!gradient_batch(t->gradient, rows, objective, &part, &report->gradient, err))
         return false;
     if (!isfinite(report->gradient.loss))
         return error_set(err, ERROR_LIMIT, "step %" PRId64 ": the loss is %g", step + 1,
@@ -203,6 +204,11 @@ bool trainer_step(Trainer *t, StepReport *report, Error *err)
     t->progress.n_tokens += report->gradient.n_tokens;
     t->progress.seconds += report->seconds;
     return true;
+}
+
+bool trainer_step(Trainer *t, StepReport *report, Error *err)
+{
+    return trainer_update(t, data_next(&t->data), NULL, report, err);
 }
 
 /* ---- Keeping

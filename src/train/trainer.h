@@ -39,8 +39,11 @@ const Progress *trainer_progress(const Trainer *t);
 Model *trainer_model(const Trainer *t);
 const Data *trainer_data(const Trainer *t);
 
-/* One step of the optimizer. */
+/* One step of the optimizer, on the next batch of the data. */
 bool trainer_step(Trainer *t, StepReport *report, Error *err) MUST_USE;
+/* The same on a batch of the caller's; objective: see gradient_batch, NULL for the mean loss. */
+bool trainer_update(Trainer *t, const Rows *rows, const Objective *objective, StepReport *report,
+                    Error *err) MUST_USE;
 /* Writes a checkpoint. */
 bool trainer_save(const Trainer *t, Error *err) MUST_USE;
 /* Writes the model to `folder` (export.h). */

@@ -110,7 +110,7 @@ static bool train(void *context, Backend *b, Error *err)
         const float *part;
         GradientReport report;
         OptimReport optim_report;
-        ok = gradient_batch(gradient, &rows, &part, &report, err) &&
+        ok = gradient_batch(gradient, &rows, NULL, &part, &report, err) &&
              optim_step(&optim, part, gradient_memory(gradient), 0.01, &optim_report, err);
         if (b->rank == 0) {
             c->gradient[step] = report;
