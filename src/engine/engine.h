@@ -101,7 +101,7 @@ typedef struct Event {
     EventKind kind;
     int call_i;          /* tool events: which call, from 0 */
     Str text;            /* borrowed until the next engine_step or engine_next */
-    int32_t id;          /* EVENT_TOKEN */
+    int32_t id;          /* EVENT_TOKEN; EVENT_DONE: the end token that was drawn, or -1 */
     float logprob;       /* of the raw logits; 0 for forced tokens */
     bool is_forced;      /* put there by the budget, not drawn */
     const TokenTop *top; /* EVENT_TOKEN: n_top alternatives, best first; borrowed likewise */

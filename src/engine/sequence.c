@@ -357,7 +357,9 @@ void sequence_finish(Sequence *s, FinishReason reason)
         s->usage.decode_seconds = now - s->first_token;
     else if (s->started > 0)
         s->usage.prefill_seconds = now - s->started;
-    event_push(s, EVENT_DONE);
+    EventRecord *done = event_push(s, EVENT_DONE);
+    done->id = s->end_id;
+    done->logprob = s->end_logprob;
 }
 
 /* Adds one token, drawn or forced. Returns false when that ended the sequence. */
@@ -439,10 +441,13 @@ void sequence_accept(Sequence *s, const Sampled *sampled)
     }
     if (is_eos(s, sampled->id)) {
         /* An end inside the thought would leave the user without an answer: ask for it. */
-        if (can_close_thought(s) && !s->request.no_answer_room)
+        if (can_close_thought(s) && !s->request.no_answer_room) {
             close_thought(s);
-        else
-            sequence_finish(s, FINISH_STOP);
+            return;
+        }
+        s->end_id = sampled->id;
+        s->end_logprob = sampled->logprob;
+        sequence_finish(s, FINISH_STOP);
         return;
     }
     bool is_cut = is_inside_character(s, sampled->id);
@@ -461,6 +466,7 @@ Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *re
     s->id = id;
     s->stop_i = -1;
     s->rules = rules;
+    s->end_id = -1;
     copy_request(s, request);
     int n_ids_max = request->n_prompt + s->request.max_tokens;
     s->n_pages_max = (n_ids_max + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;

@@ -31,6 +31,8 @@ typedef struct Sequence {
 
     ReplyParser *reply;
     StreamDecoder utf8;     /* to know whether a character is unfinished */
+    int32_t end_id; /* the end token that was drawn, or -1 */
+    float end_logprob;
     bool thought_is_closed; /* we closed it */
     int budget;             /* effective: tokens of thought, or INT_MAX */
     Buf pending;            /* answer text that might be the beginning of a stop string */

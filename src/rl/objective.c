@@ -116,8 +116,8 @@ void policy_weights(const Policy *p, const PolicyBatch *batch, const Answer *a, 
     const double each = share(p, batch, a);
     const double whole = p->kind == POLICY_GSPO ? answer_ratio(a, now) : 0;
     for (int i = 0; i < a->n; i++) {
-        const double ratio = p->kind == POLICY_GSPO ? whole
-                                                    : ratio_of((double)now[i], (double)a->sampled[i]);
+        const double ratio =
+            p->kind == POLICY_GSPO ? whole : ratio_of((double)now[i], (double)a->sampled[i]);
         double weight;
         if (p->kind == POLICY_CISPO) {
             const bool is_cut = ratio > 1 + p->clip_high;

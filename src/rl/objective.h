@@ -6,7 +6,8 @@
  * token: now, when it was sampled, and under the reference model.
  *
  * Sources: GRPO arXiv 2402.03300; DAPO 2503.14476; Dr. GRPO 2503.20783; GSPO 2507.18071; CISPO
- * 2506.13585; dual clip 1912.09729; the k3 estimator, J. Schulman, "Approximating KL divergence". */
+ * 2506.13585; dual clip 1912.09729; the k3 estimator, J. Schulman, "Approximating KL divergence".
+ */
 #ifndef WEN_RL_OBJECTIVE_H
 #define WEN_RL_OBJECTIVE_H
 

@@ -43,11 +43,10 @@ static json_t *message_json(const TaskMessage *m)
                              m->content.data ? m->content.data : "", m->content.bytes);
     json_t *calls = json_array();
     for (int i = 0; i < m->n_calls; i++)
-        json_array_append_new(calls, json_pack("{s:s, s:{s:s%, s:s%}}", "type", "function",
-                                               "function", "name", m->calls[i].name.data,
-                                               m->calls[i].name.bytes, "arguments",
-                                               m->calls[i].arguments.data,
-                                               m->calls[i].arguments.bytes));
+        json_array_append_new(
+            calls, json_pack("{s:s, s:{s:s%, s:s%}}", "type", "function", "function", "name",
+                             m->calls[i].name.data, m->calls[i].name.bytes, "arguments",
+                             m->calls[i].arguments.data, m->calls[i].arguments.bytes));
     if (m->n_calls > 0)
         json_object_set(json, "tool_calls", calls);
     json_decref(calls);
@@ -102,12 +101,16 @@ static void fit(Rollout *r)
     if (r->ids.n <= r->capacity)
         return;
     const int capacity = r->ids.capacity;
-    r->is_sampled = mem_realloc(r->is_sampled, sizeof *r->is_sampled * (size_t)capacity);
-    r->logprobs = mem_realloc(r->logprobs, sizeof *r->logprobs * (size_t)capacity);
-    for (int i = r->capacity; i < capacity; i++) {
-        r->is_sampled[i] = false;
-        r->logprobs[i] = 0;
+    bool *is_sampled = mem_alloc(sizeof *is_sampled * (size_t)capacity);
+    float *logprobs = mem_alloc(sizeof *logprobs * (size_t)capacity);
+    if (r->capacity > 0) {
+        memcpy(is_sampled, r->is_sampled, sizeof *is_sampled * (size_t)r->capacity);
+        memcpy(logprobs, r->logprobs, sizeof *logprobs * (size_t)r->capacity);
     }
+    mem_free(r->is_sampled);
+    mem_free(r->logprobs);
+    r->is_sampled = is_sampled;
+    r->logprobs = logprobs;
     r->capacity = capacity;
 }
 
@@ -166,13 +169,16 @@ static bool take_event(Speaker *s, const Event *e)
         break;
     case EVENT_DONE:
         r->finish = e->reason;
+        if (e->id >= 0)
+            add_token(r, e); /* the end is as much a choice as any other token */
         return true;
     }
     return false;
 }
 
 /* ---- Turns
- * ----------------------------------------------------------------------------------------------- */
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static bool ask(const Making *m, Speaker *s, int i, Error *err)
 {
@@ -240,15 +246,16 @@ static bool add_responses(const Making *m, Speaker *s, Error *err)
                memcmp(after.text.data + from - end.bytes, end.data, end.bytes) != 0)
             from--;
         if (!ok)
-            error_set(err, ERROR_UNSUPPORTED, "the chat template rewrites earlier turns, so tool "
-                                              "responses cannot follow sampled tokens");
+            error_set(err, ERROR_UNSUPPORTED,
+                      "the chat template rewrites earlier turns, so tool "
+                      "responses cannot follow sampled tokens");
         TextSpan *spans = mem_alloc(sizeof *spans * (size_t)(after.n_untrusted + 1));
         int n_spans = 0;
         for (int i = 0; i < after.n_untrusted; i++)
             if (after.untrusted[i].to > from)
-                spans[n_spans++] = (TextSpan){
-                    after.untrusted[i].from > from ? after.untrusted[i].from - from : 0,
-                    after.untrusted[i].to - from};
+                spans[n_spans++] =
+                    (TextSpan){after.untrusted[i].from > from ? after.untrusted[i].from - from : 0,
+                               after.untrusted[i].to - from};
         const Str tail = {after.text.data + from, after.text.bytes - from};
         ok = ok && tokenizer_encode(m->text->tokenizer, tail, spans, n_spans, &r->ids, err);
         mem_free(spans);
@@ -291,7 +298,8 @@ static bool run(const Making *m, Speaker *speakers, int n, Error *err)
 }
 
 /* ---- All
- * ------------------------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static Engine *open_engine(Model *model, const ModelText *text, int longest, int n,
                            const RolloutOptions *options, Error *err)

@@ -16,11 +16,11 @@
 #include "train/model_text.h"
 
 typedef struct RolloutOptions {
-    int group;      /* answers to each problem */
-    int max_tokens; /* that the model may write in an answer, all turns together */
-    int max_turns;  /* of an episode; the last one gets no tool response */
-    int thinks;     /* 1, 0; -1: the template is not told */
-    uint64_t seed;  /* answer i is drawn with seed + i */
+    int group;              /* answers to each problem */
+    int max_tokens;         /* that the model may write in an answer, all turns together */
+    int max_turns;          /* of an episode; the last one gets no tool response */
+    int thinks;             /* 1, 0; -1: the template is not told */
+    uint64_t seed;          /* answer i is drawn with seed + i */
     const int32_t *eos_ids; /* beside the model's own */
     int n_eos;
 } RolloutOptions;
@@ -29,13 +29,13 @@ typedef struct RolloutOptions {
 typedef struct Rollout {
     int problem_i;
     int n_prompt;
-    Ids ids;         /* the prompt, then what was sampled, forced or returned by tools */
+    Ids ids;          /* the prompt, then what was sampled, forced or returned by tools */
     bool *is_sampled; /* [ids.n] */
     float *logprobs;  /* [ids.n]; 0 where nothing was sampled */
     int n_sampled, n_turns;
-    FinishReason finish; /* of the last turn */
+    FinishReason finish;   /* of the last turn */
     Buf thinking, content; /* of the last turn */
-    TaskCall *calls;     /* of all turns */
+    TaskCall *calls;       /* of all turns */
     int n_calls;
     double score, reward; /* by the verifier; with what the stage adds */
     int capacity;
