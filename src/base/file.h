@@ -19,6 +19,8 @@ bool file_read(Buf *out, const char *path, size_t bytes_max, Error *err) MUST_US
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
+/* When it was last written to, in nanoseconds; 0 when that cannot be found out. */
+int64_t file_time(const char *path);
 /* Makes a directory and its missing parents. */
 bool file_make_dir(const char *path, Error *err) MUST_USE;
 /* "dir/name", allocated with mem_alloc. */

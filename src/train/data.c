@@ -35,7 +35,7 @@ static int64_t permuted(int64_t i, int64_t n, uint64_t seed, uint64_t source, ui
 
 static int64_t n_documents(const Data *d, int64_t source)
 {
-    return d->sources[source].documents.counts.n_documents;
+    return data_source_counts(&d->sources[source])->n_documents;
 }
 
 static DataPiece draw(Data *d)
@@ -177,7 +177,7 @@ static bool open_sources(Data *d, const TrainConfig *c, const DataText *text, Er
             return false;
         sum += from->weight;
         s->share = sum / total;
-        const DocumentCounts *counts = &s->documents.counts;
+        const DocumentCounts *counts = data_source_counts(s);
         const double mean = from->weight / (double)counts->n_documents;
         bytes += mean * (double)counts->n_bytes;
         tokens += mean * (double)counts->n_scored;
@@ -212,6 +212,10 @@ void data_close(Data *d)
 void data_save(const Data *d, Buf *out)
 {
     const int64_t n = d->n_waiting;
+    for (int i = 0; i < d->n_sources; i++) {
+        const uint64_t key = data_source_key(&d->sources[i]);
+        buf_append(out, &key, sizeof key);
+    }
     buf_append(out, &d->cursor, sizeof d->cursor);
     buf_append(out, &n, sizeof n);
     buf_append(out, d->waiting, sizeof *d->waiting * (size_t)n);
@@ -224,10 +228,24 @@ static bool is_piece(const Data *d, const DataPiece *p)
            p->doc < n_documents(d, p->source);
 }
 
+/* Whether the saved run had the same documents. */
+static bool take_keys(const Data *d, Str *saved)
+{
+    for (int i = 0; i < d->n_sources; i++) {
+        const uint64_t key = data_source_key(&d->sources[i]);
+        if (saved->bytes < sizeof key || memcmp(saved->data, &key, sizeof key) != 0)
+            return false;
+        *saved = str_slice(*saved, sizeof key, saved->bytes);
+    }
+    return true;
+}
+
 bool data_load(Data *d, Str saved)
 {
     int64_t n;
     DataCursor cursor;
+    if (!take_keys(d, &saved))
+        return false;
     if (saved.bytes < sizeof cursor + sizeof n)
         return false;
     memcpy(&cursor, saved.data, sizeof cursor);

@@ -46,7 +46,7 @@ void data_close(Data *d); /* a zeroed one is fine */
  * that have waited come first. Valid until the next call. */
 const Rows *data_next(Data *d);
 
-/* Cursor and waiting pieces as bytes, and back; false when they do not fit this data. */
+/* Cursor and waiting pieces as bytes, and back; false when the documents were others. */
 void data_save(const Data *d, Buf *out);
 bool data_load(Data *d, Str saved);
 

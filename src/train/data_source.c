@@ -1,151 +1,153 @@
 /* See data_source.h. */
 #include "train/data_source.h"
 
-#include "base/file.h"
+#include "base/hash.h"
+#include "base/rng.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct Reader {
-    const DataText *text;
-    ChatReader chat;
-    Documents *documents;
-    Ids ids;
-    int32_t end; /* the token that ends a text */
-    const char *path;
-    Error *err;
-} Reader;
+/* Counts up whenever the same text becomes other documents than before. */
+enum { READING_VERSION = 1 };
 
-static bool add_text(Reader *r, Str text)
+/* ---- What is kept, and whether it still holds ------------------------------------------------ */
+
+static uint64_t key_of(const TrainConfig *c, const DataText *text)
 {
-    if (text.bytes == 0)
-        return true;
-    r->ids.n = 0;
-    if (!tokenizer_encode_plain(r->text->tokenizer, text, &r->ids, r->err))
+    const int64_t parts[] = {READING_VERSION, c->tokens, c->long_documents, c->score,
+                             data_text_end(text)};
+    return hash_bytes(text->key, (Str){(const char *)parts, sizeof parts});
+}
+
+/* FOLDER/NAME-HASH.docs, the hash that of the path: sources may have the same name. */
+static char *cache_path(const char *path, const DataText *text)
+{
+    const char *slash = strrchr(path, '/');
+    char name[128];
+    snprintf(name, sizeof name, "%.80s-%08x.docs", slash ? slash + 1 : path,
+             (unsigned)hash_bytes(0, str_from(path)));
+    return file_join(text->folder, name);
+}
+
+/* Whether the cache was made from this file. A file whose size and time have not changed is the
+ * same; one that was only touched is found out by its contents. */
+static bool is_current(const DataCache *cache, const FileMap *map, const DataOrigin *now,
+                       bool is_lines)
+{
+    const DataOrigin *then = &cache->origin;
+    if (then->key != now->key || then->source_bytes != now->source_bytes)
         return false;
-    ids_push(&r->ids, r->end);
-    return documents_add(r->documents, r->ids.data, NULL, r->ids.n, (int64_t)text.bytes, r->err);
+    return then->source_time == now->source_time || then->content == data_content(map, is_lines);
 }
 
-static bool add_chat(Reader *r, const json_t *conversation)
+static bool make_cache(const char *path, const char *cached, const FileMap *map, DataOrigin *now,
+                       const TrainConfig *c, const DataText *text, Error *err)
 {
-    if (!r->text->chat)
-        return error_set(r->err, ERROR_UNSUPPORTED,
-                         "a conversation, but the model has no chat template: put a "
-                         "chat_template.jinja beside its tokenizer");
-    return chat_reader_add(&r->chat, conversation, r->documents, r->err);
+    if (!file_make_dir(text->folder, err))
+        return false;
+    DataCacheWriter *w = data_cache_writer_open(cached, err);
+    if (!w)
+        return false;
+    if (data_read(path, map, c, text, w, &now->content, err))
+        return data_cache_writer_commit(w, now, err);
+    data_cache_writer_cancel(w);
+    return false;
 }
 
-static bool add_line(Reader *r, Str line)
-{
-    json_error_t where;
-    json_t *json = json_loadb(line.data, line.bytes, JSON_ALLOW_NUL, &where);
-    const json_t *text = json_object_get(json, "text");
-    bool ok;
-    if (!json)
-        ok = error_set(r->err, ERROR_FORMAT, "column %d: %s", where.column, where.text);
-    else if (json_object_get(json, "messages"))
-        ok = add_chat(r, json);
-    else if (json_is_string(text))
-        ok = add_text(r, (Str){json_string_value(text), json_string_length(text)});
-    else
-        ok = error_set(r->err, ERROR_FORMAT, "neither \"text\" nor \"messages\" in this line");
-    json_decref(json);
-    return ok;
-}
+/* ---- Counts ---------------------------------------------------------------------------------- */
 
-static bool add_lines(Reader *r, Str all)
+static bool check_counts(const DocumentCounts *c, const char *path, int tokens, Error *err)
 {
-    int64_t number = 1;
-    for (size_t from = 0; from < all.bytes; number++) {
-        const char *end = memchr(all.data + from, '\n', all.bytes - from);
-        const size_t to = end ? (size_t)(end - all.data) : all.bytes;
-        if (to > from && !add_line(r, str_slice(all, from, to)))
-            return error_add(r->err, "%s:%" PRId64, r->path, number);
-        from = to + 1;
-    }
-    return true;
-}
-
-static bool find_end(Reader *r)
-{
-    const Tokenizer *t = r->text->tokenizer;
-    r->end = tokenizer_added_id(t, "<|endoftext|>");
-    if (r->end < 0)
-        r->end = tokenizer_eos_id(t);
-    return r->end >= 0 ||
-           error_set(r->err, ERROR_ARGUMENT, "the tokenizer has no end-of-text token");
-}
-
-static bool check_counts(const Reader *r)
-{
-    const DocumentCounts *c = &r->documents->counts;
     if (c->n_documents > 0)
         return true;
     if (c->n_long > 0)
-        return error_set(r->err, ERROR_LIMIT,
+        return error_set(err, ERROR_LIMIT,
                          "%s: all %" PRId64 " documents in it are longer than batch.tokens (%d)",
-                         r->path, c->n_long, r->documents->tokens_max);
-    return error_set(r->err, ERROR_FORMAT, "%s: there is no document in it to learn from", r->path);
+                         path, c->n_long, tokens);
+    return error_set(err, ERROR_FORMAT, "%s: there is no document in it to learn from", path);
 }
 
-static void say_counts(const Reader *r)
+static void say_counts(const DocumentCounts *c, const char *path, const TrainConfig *config,
+                       const DataText *text)
 {
     static const char *const fates[] = {"in pieces", "cut", "left out"};
-    const DocumentCounts *c = &r->documents->counts;
     Buf line = {0};
-    if (!r->text->line)
+    if (!text->line)
         return;
-    buf_printf(&line, "%s: %" PRId64 " documents, %" PRId64 " tokens", r->path, c->n_documents,
-               c->n_ids - c->n_documents);
-    if (c->n_scored < c->n_ids - c->n_documents)
+    buf_printf(&line, "%s: %" PRId64 " documents, %" PRId64 " tokens", path, c->n_documents,
+               c->n_places);
+    if (c->n_scored < c->n_places)
         buf_printf(&line, ", %" PRId64 " of them learned", c->n_scored);
     if (c->n_long > 0)
-        buf_printf(&line, "; %" PRId64 " longer than %d tokens, %s", c->n_long,
-                   r->documents->tokens_max, fates[r->documents->long_documents]);
+        buf_printf(&line, "; %" PRId64 " longer than %d tokens, %s", c->n_long, config->tokens,
+                   fates[config->long_documents]);
     if (c->n_blank > 0)
         buf_printf(&line, "; %" PRId64 " with nothing to learn, left out", c->n_blank);
-    r->text->line(r->text->context, line.data);
+    text->line(text->context, line.data);
     buf_free(&line);
+}
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static bool open_cache(DataSource *s, const char *path, const FileMap *map, DataOrigin *now,
+                       const TrainConfig *c, const DataText *text, Error *err)
+{
+    const bool is_lines = str_ends(str_from(path), STR(".jsonl"));
+    char *cached = cache_path(path, text);
+    bool ok = data_cache_open(&s->cache, cached);
+    if (ok && !is_current(&s->cache, map, now, is_lines)) {
+        data_cache_close(&s->cache);
+        ok = false;
+    }
+    if (!ok) {
+        ok = make_cache(path, cached, map, now, c, text, err);
+        if (ok && !data_cache_open(&s->cache, cached))
+            ok = error_set(err, ERROR_IO, "%s: it was written, but cannot be read", cached);
+    }
+    mem_free(cached);
+    return ok;
 }
 
 bool data_source_open(DataSource *s, const char *path, const TrainConfig *c, const DataText *text,
                       Error *err)
 {
+    DataOrigin now = {.key = key_of(c, text)};
     FileMap map;
-    const bool is_lines = str_ends(str_from(path), STR(".jsonl"));
-    *s = (DataSource){.documents = {.tokens_max = c->tokens, .long_documents = c->long_documents}};
-    Reader r = {.text = text, .documents = &s->documents, .path = path, .err = err};
-    if (!is_lines && !str_ends(str_from(path), STR(".txt")))
+    *s = (DataSource){0};
+    if (!str_ends(str_from(path), STR(".jsonl")) && !str_ends(str_from(path), STR(".txt")))
         return error_set(err, ERROR_UNSUPPORTED, "%s: data is .txt or .jsonl", path);
-    if (!find_end(&r) || !file_map(&map, path, err))
+    if (data_text_end(text) < 0)
+        return error_set(err, ERROR_ARGUMENT, "the tokenizer has no end-of-text token");
+    if (!file_map(&map, path, err))
         return false;
-    r.chat = (ChatReader){
-        .chat = text->chat, .tokenizer = text->tokenizer, .score = c->score, .end = r.end};
-    const Str all = {(const char *)map.data, map.bytes};
-    const bool ok = is_lines ? add_lines(&r, all) : add_text(&r, all) || error_add(err, "%s", path);
+    now.source_bytes = (int64_t)map.bytes;
+    now.source_time = file_time(path);
+    const bool ok = open_cache(s, path, &map, &now, c, text, err) &&
+                    check_counts(data_source_counts(s), path, c->tokens, err);
     file_unmap(&map);
-    chat_reader_free(&r.chat);
-    ids_free(&r.ids);
-    if (ok && check_counts(&r)) {
-        say_counts(&r);
-        return true;
-    }
-    data_source_close(s);
-    return false;
+    if (ok)
+        say_counts(data_source_counts(s), path, c, text);
+    else
+        data_source_close(s);
+    return ok;
 }
 
 void data_source_close(DataSource *s)
 {
-    documents_free(&s->documents);
+    data_cache_close(&s->cache);
     *s = (DataSource){0};
 }
 
+const DocumentCounts *data_source_counts(const DataSource *s) { return &s->cache.counts; }
+
 DataDocument data_source_document(const DataSource *s, int64_t i)
 {
-    const DocumentPlace *place = s->documents.places + i;
-    return (DataDocument){.ids = s->documents.ids + place[0].id,
-                          .n = (int)(place[1].id - place[0].id) - 1,
-                          .runs = s->documents.runs + place[0].run};
+    return data_cache_document(&s->cache, i);
+}
+
+uint64_t data_source_key(const DataSource *s)
+{
+    return rng_counter(s->cache.origin.key, s->cache.origin.content,
+                       (uint64_t)s->cache.counts.n_documents);
 }

@@ -1,9 +1,33 @@
 /* See model_text.h. */
 #include "train/model_text.h"
 
+#include "base/hash.h"
+
 static Str spelling(const Tokenizer *t, int32_t id)
 {
     return id >= 0 ? tokenizer_bytes(t, id) : (Str){"", 0};
+}
+
+static uint64_t hash_strings(uint64_t key, const Str *strings, int n)
+{
+    for (int i = 0; i < n; i++)
+        key = hash_bytes(key, strings[i]);
+    return key;
+}
+
+static uint64_t key_of(const PackageText *t)
+{
+    const Str files[] = {
+        t->tokenizer_json,    t->vocab_json,    t->merges_txt, t->tokenizer_config_json,
+        t->added_tokens_json, t->chat_template, t->pre};
+    const int32_t ids[] = {t->bos_id, t->eos_id, t->pad_id};
+    uint64_t key = hash_strings(0, files, sizeof files / sizeof *files);
+    key = hash_strings(key, t->tokens, t->n_tokens);
+    key = hash_strings(key, t->merges, t->n_merges);
+    if (t->token_types)
+        key = hash_bytes(
+            key, (Str){(const char *)t->token_types, sizeof *t->token_types * (size_t)t->n_tokens});
+    return hash_bytes(key, (Str){(const char *)ids, sizeof ids});
 }
 
 bool model_text_open(ModelText *t, const Package *package, Error *err)
@@ -26,7 +50,7 @@ bool model_text_open(ModelText *t, const Package *package, Error *err)
         .pad_id = text->pad_id,
         .add_bos = text->add_bos,
     };
-    *t = (ModelText){.tokenizer = tokenizer_open(&files, err)};
+    *t = (ModelText){.tokenizer = tokenizer_open(&files, err), .key = key_of(text)};
     if (!t->tokenizer)
         return error_add(err, "%s", package_path(package));
     if (text->chat_template.bytes == 0)

@@ -8,6 +8,7 @@
 typedef struct ModelText {
     Tokenizer *tokenizer;
     ChatTemplate *chat; /* NULL: the package has none */
+    uint64_t key;       /* hash of what both are made from */
 } ModelText;
 
 bool model_text_open(ModelText *t, const Package *package, Error *err) MUST_USE;

@@ -56,12 +56,18 @@ static bool open_model(Trainer *t, Error *err)
 
 static bool open_data(Trainer *t, Error *err)
 {
+    char *folder = file_join(t->options.out, "data");
     const DataText text = {.tokenizer = t->texts.tokenizer,
                            .chat = t->texts.chat,
+                           .key = t->texts.key,
                            .n_vocab = t->model.n_vocab,
+                           .folder = folder,
+                           .n_threads = t->options.n_threads,
                            .line = t->options.line,
                            .context = t->options.context};
-    return data_open(&t->data, t->config, &text, err);
+    const bool ok = data_open(&t->data, t->config, &text, err);
+    mem_free(folder);
+    return ok;
 }
 
 static bool open_gradient(Trainer *t, Error *err)

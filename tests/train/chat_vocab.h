@@ -1,4 +1,5 @@
-/* A tokenizer of single bytes with the added tokens of chat templates, for the tests of data. */
+/* A tokenizer of single bytes, two newlines, and the added tokens of chat templates, for the tests
+ * of data. */
 #ifndef WEN_TESTS_TRAIN_CHAT_VOCAB_H
 #define WEN_TESTS_TRAIN_CHAT_VOCAB_H
 
@@ -31,8 +32,8 @@ enum {
 static inline Tokenizer *open_chat_vocab(void)
 {
     static char spelled[256][8];
-    Str tokens[256 + N_CHAT_TOKENS];
-    int32_t types[256 + N_CHAT_TOKENS];
+    Str tokens[256 + N_CHAT_TOKENS + 1], merges[] = {STR("\xC4\x8A \xC4\x8A")};
+    int32_t types[256 + N_CHAT_TOKENS + 1];
     for (int i = 0; i < 256; i++) {
         Buf text = {0};
         spell_byte(&text, (unsigned char)i);
@@ -45,9 +46,13 @@ static inline Tokenizer *open_chat_vocab(void)
         tokens[256 + i] = str_from(chat_tokens[i]);
         types[256 + i] = i < N_CHAT_SPECIAL ? 3 : 4;
     }
+    tokens[256 + N_CHAT_TOKENS] = STR("\xC4\x8A\xC4\x8A");
+    types[256 + N_CHAT_TOKENS] = 1;
     const TokenizerFiles files = {.tokens = tokens,
                                   .token_types = types,
-                                  .n_tokens = 256 + N_CHAT_TOKENS,
+                                  .n_tokens = 256 + N_CHAT_TOKENS + 1,
+                                  .merges = merges,
+                                  .n_merges = 1,
                                   .pre = STR("qwen2"),
                                   .bos_id = -1,
                                   .eos_id = 258,

@@ -11,14 +11,14 @@
 static void print_documents(const Tokenizer *t, const Documents *d, Buf *out)
 {
     for (int64_t i = 0; i < d->counts.n_documents; i++) {
-        const DocumentPlace *place = d->places + i;
-        const WeightRun *run = d->runs + place[0].run;
+        const DataDocument doc = document_at(d->words + d->starts[i]);
+        const WeightRun *run = doc.runs;
         float weight = 0;
         int left = run->n;
         buf_puts(out, i > 0 ? " // " : "");
-        for (int64_t k = place[0].id; k < place[1].id; k++) {
+        for (int k = 0; k <= doc.n; k++) {
             float next = 0;
-            if (k > place[0].id) {
+            if (k > 0) {
                 if (left == 0)
                     left = (++run)->n;
                 left--;
@@ -32,8 +32,8 @@ static void print_documents(const Tokenizer *t, const Documents *d, Buf *out)
                     buf_printf(out, "%g:", (double)next);
             }
             weight = next;
-            buf_puts(out, tokenizer_is_added(t, d->ids[k]) ? "^" : "");
-            buf_add(out, tokenizer_bytes(t, d->ids[k]));
+            buf_puts(out, tokenizer_is_added(t, doc.ids[k]) ? "^" : "");
+            buf_add(out, tokenizer_bytes(t, doc.ids[k]));
         }
         buf_puts(out, weight > 0 ? "]" : "");
     }

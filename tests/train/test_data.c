@@ -5,12 +5,17 @@
 #include "base/rng.h"
 #include "train/data.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 typedef struct Fixture {
     Tokenizer *tokenizer;
     ChatTemplate *chat;
     DataText text;
+    char *folder;
     TrainConfig config;
     Buf lines; /* what the data said of its sources */
 } Fixture;
@@ -29,9 +34,12 @@ static int open_fixture(void **state)
     assert_ok(file_read(&source, "models/chat_template.jinja", 1 << 20, &err));
     f->tokenizer = open_chat_vocab();
     f->chat = chat_template_open(buf_str(&source), (Str){0}, (Str){0}, &err);
+    f->folder = mem_strdup(test_temp("cache"));
     f->text = (DataText){.tokenizer = f->tokenizer,
                          .chat = f->chat,
                          .n_vocab = 300,
+                         .folder = f->folder,
+                         .n_threads = 2,
                          .line = keep_line,
                          .context = &f->lines};
     f->config = (TrainConfig){.rows = 4, .tokens = 16, .seed = 1, .long_documents = LONG_DROP};
@@ -46,6 +54,7 @@ static int close_fixture(void **state)
     tokenizer_close(f->tokenizer);
     chat_template_close(f->chat);
     buf_free(&f->lines);
+    mem_free(f->folder);
     mem_free(f);
     return 0;
 }
@@ -166,13 +175,13 @@ static void long_documents_are_split_cut_or_dropped(void **state)
     Fixture *f = *state;
     static const struct {
         LongDocuments policy;
-        int n_documents, n_ids;
+        int n_documents, n_places;
         const char *said;
     } cases[] = {
         /* 20 letters and the end are 20 places: 16 and 4. */
-        {LONG_SPLIT, 3, 17 + 5 + 3, "25 tokens; 1 longer than 16 tokens, in pieces"},
-        {LONG_CUT, 2, 17 + 3, "1 longer than 16 tokens, cut"},
-        {LONG_DROP, 1, 3, "1 longer than 16 tokens, left out"},
+        {LONG_SPLIT, 3, 16 + 4 + 2, "3 documents, 22 tokens; 1 longer than 16 tokens, in pieces"},
+        {LONG_CUT, 2, 16 + 2, "1 longer than 16 tokens, cut"},
+        {LONG_DROP, 1, 2, "1 longer than 16 tokens, left out"},
     };
     Error err = {0};
     add_source(f, "long.jsonl",
@@ -182,11 +191,11 @@ static void long_documents_are_split_cut_or_dropped(void **state)
         f->config.long_documents = cases[i].policy;
         buf_clear(&f->lines);
         assert_ok(data_open(&data, &f->config, &f->text, &err));
-        const DocumentCounts *c = &data.sources[0].documents.counts;
+        const DocumentCounts *c = data_source_counts(&data.sources[0]);
         assert_int_equal(c->n_documents, cases[i].n_documents);
-        assert_int_equal(c->n_ids, cases[i].n_ids);
-        assert_int_equal(c->n_scored, cases[i].n_ids - cases[i].n_documents);
-        if (i > 0 && !test_contains(f->lines.data, cases[i].said))
+        assert_int_equal(c->n_places, cases[i].n_places);
+        assert_int_equal(c->n_scored, cases[i].n_places);
+        if (!test_contains(f->lines.data, cases[i].said))
             fail_msg("%s", f->lines.data);
         data_close(&data);
     }
@@ -209,8 +218,8 @@ static void weights_stay_with_their_tokens(void **state)
     f->config.long_documents = LONG_SPLIT;
     f->config.score = CHAT_ALL;
     assert_ok(data_open(&data, &f->config, &f->text, &err));
-    assert_int_equal(data.sources[0].documents.counts.n_scored, 4);
-    assert_int_equal(data.sources[0].documents.counts.n_bytes, 3);
+    assert_int_equal(data_source_counts(&data.sources[0])->n_scored, 4);
+    assert_int_equal(data_source_counts(&data.sources[0])->n_bytes, 3);
     const Rows *rows = data_next(&data);
     for (int t = 0; t < rows->doc_start[1]; t++) {
         const int32_t target = rows->targets[t];
@@ -223,6 +232,135 @@ static void weights_stay_with_their_tokens(void **state)
     assert_true(n_scored >= 1 && n_scored <= 4);
     data_close(&data);
     f->config.long_documents = LONG_DROP;
+    drop_sources(f);
+}
+
+/* ---- What is kept ---------------------------------------------------------------------------- */
+
+/* The one file of documents in the fixture's folder, its bytes without the time of the source. */
+static Buf read_cache(const Fixture *f, const char *name)
+{
+    Error err = {0};
+    Buf bytes = {0};
+    struct dirent *entry;
+    DIR *dir = opendir(f->folder);
+    assert_non_null(dir);
+    while ((entry = readdir(dir)))
+        if (strncmp(entry->d_name, name, strlen(name)) == 0) {
+            char *path = file_join(f->folder, entry->d_name);
+            assert_int_equal(bytes.bytes, 0);
+            assert_ok(file_read(&bytes, path, SIZE_MAX, &err));
+            mem_free(path);
+        }
+    closedir(dir);
+    memset(bytes.data + 8 + 24, 0, 8);
+    return bytes;
+}
+
+/* Many blocks: the same file whatever the number of threads. */
+static void threads_do_not_change_a_byte(void **state)
+{
+    Fixture *f = *state;
+    Error err = {0};
+    Buf text = {0}, first = {0};
+    Ids ids = {0};
+    Data data;
+    for (int i = 0; text.bytes < 2500000; i++)
+        buf_printf(&text, "line %d of a long text, \xC3\xA9%s", i, i % 7 ? "\n" : "\n\n\n\n");
+    assert_ok(tokenizer_encode_plain(f->tokenizer, buf_str(&text), &ids, &err));
+    add_source(f, "blocks.txt", text.data, 1);
+    f->config.long_documents = LONG_SPLIT;
+    for (int n_threads = 1; n_threads <= 3; n_threads++) {
+        f->text.n_threads = n_threads;
+        f->text.key = (uint64_t)n_threads; /* made anew */
+        assert_ok(data_open(&data, &f->config, &f->text, &err));
+        const DocumentCounts *c = data_source_counts(&data.sources[0]);
+        assert_int_equal(c->n_places, ids.n); /* the first is not predicted, the end is */
+        assert_int_equal(c->n_bytes, text.bytes);
+        assert_int_equal(c->n_documents, (ids.n + 15) / 16);
+        for (int64_t i = 0; i < c->n_documents; i++) { /* pieces follow one another */
+            const DataDocument doc = data_source_document(&data.sources[0], i);
+            assert_memory_equal(doc.ids, ids.data + 16 * i, sizeof *ids.data * (size_t)doc.n);
+        }
+        data_close(&data);
+        Buf bytes = read_cache(f, "blocks.txt");
+        memset(bytes.data + 8 + 8, 0, 8); /* the key */
+        if (n_threads > 1) {
+            assert_int_equal(bytes.bytes, first.bytes);
+            assert_memory_equal(bytes.data, first.data, first.bytes);
+            buf_free(&bytes);
+        } else {
+            first = bytes;
+        }
+    }
+    buf_free(&first);
+    buf_free(&text);
+    ids_free(&ids);
+    f->text.n_threads = 2;
+    f->text.key = 0;
+    f->config.long_documents = LONG_DROP;
+    drop_sources(f);
+}
+
+/* The path of a source's cache is not known here; whether it was made anew shows in its time. */
+static int64_t cache_time(const Fixture *f, const char *name)
+{
+    struct dirent *entry;
+    int64_t time = 0;
+    DIR *dir = opendir(f->folder);
+    while ((entry = readdir(dir)))
+        if (strncmp(entry->d_name, name, strlen(name)) == 0) {
+            char *path = file_join(f->folder, entry->d_name);
+            time = file_time(path);
+            mem_free(path);
+        }
+    closedir(dir);
+    return time;
+}
+
+static void set_time(const char *path, int seconds)
+{
+    const struct timespec times[] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void what_was_read_is_kept(void **state)
+{
+    Fixture *f = *state;
+    Error err = {0};
+    Data data;
+    Buf saved = {0};
+    static const struct {
+        const char *text;
+        int time, tokens;
+        bool is_anew;
+    } steps[] = {
+        {"{\"text\": \"aa\"}\n", 1000, 16, true},
+        {"{\"text\": \"aa\"}\n", 1000, 16, false}, /* nothing changed */
+        {"{\"text\": \"aa\"}\n", 2000, 16, false}, /* only touched */
+        {"{\"text\": \"bb\"}\n", 3000, 16, true},  /* another text of the same size */
+        {"{\"text\": \"bb\"}\n", 3000, 18, true},  /* another configuration */
+    };
+    add_source(f, "kept.jsonl", "", 1);
+    const char *path = f->config.sources[0].path;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const int64_t before = cache_time(f, "kept.jsonl");
+        test_write(path, steps[i].text, strlen(steps[i].text));
+        set_time(path, steps[i].time);
+        f->config.tokens = steps[i].tokens;
+        assert_ok(data_open(&data, &f->config, &f->text, &err));
+        assert_int_equal(cache_time(f, "kept.jsonl") != before, steps[i].is_anew);
+        assert_int_equal(data_source_document(&data.sources[0], 0).ids[0],
+                         (unsigned char)steps[i].text[10]);
+        /* A run goes on with the documents that it began with, and with no others. */
+        if (i > 0)
+            assert_int_equal(data_load(&data, buf_str(&saved)), !steps[i].is_anew);
+        buf_clear(&saved);
+        data_save(&data, &saved);
+        data_close(&data);
+    }
+    buf_free(&saved);
+    f->config.tokens = 16;
     drop_sources(f);
 }
 
@@ -256,6 +394,7 @@ static void bad_data_is_named(void **state)
     }
     DataText no_chat = f->text;
     no_chat.chat = NULL;
+    no_chat.key = 1;
     add_source(f, "d.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"q\"}]}\n", 1);
     assert_error(data_open(&data, &f->config, &no_chat, &err), ERROR_UNSUPPORTED,
                  "no chat template");
@@ -272,6 +411,8 @@ int main(void)
         cmocka_unit_test(sources_are_drawn_by_weight),
         cmocka_unit_test(long_documents_are_split_cut_or_dropped),
         cmocka_unit_test(weights_stay_with_their_tokens),
+        cmocka_unit_test(threads_do_not_change_a_byte),
+        cmocka_unit_test(what_was_read_is_kept),
         cmocka_unit_test(bad_data_is_named),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
