@@ -10,6 +10,13 @@ extern const TaskFamily word_problem_families[]; /* task_word_problems.c */
 extern const TaskFamily knight_families[];       /* task_knights.c */
 extern const TaskFamily letter_families[];       /* task_letters.c */
 extern const TaskFamily sorting_families[];      /* task_sorting.c */
+extern const TaskFamily number_families[];       /* task_numbers.c */
+extern const TaskFamily calendar_families[];     /* task_calendar.c */
+extern const TaskFamily string_families[];       /* task_strings.c */
+extern const TaskFamily search_families[];       /* task_search.c */
+extern const TaskFamily logic_families[];        /* task_logic.c */
+extern const TaskFamily induction_families[];    /* task_induction.c */
+extern const TaskFamily program_families[];      /* task_programs.c */
 extern const TaskFamily tool_families[];         /* task_tools.c */
 extern const TaskFamily talk_families[];         /* task_talk.c */
 extern const TaskFamily refusal_families[];      /* task_refusals.c */
