@@ -18,6 +18,9 @@ enum {
     CUT_BYTES_MIN = 24, /* a shorter thought is not cut */
 };
 
+/* The share of a family's texts that tell instead of asking, where it can. */
+#define TOLD 0.7
+
 /* What ends a thought that is cut: src/engine inserts the same text, "\n</think>\n\n" after it. */
 static const char stop_text[] = "\n\nConsidering the limited time by the user, I have to give the "
                                 "solution based on the thinking directly now.";
@@ -67,8 +70,7 @@ static const MixtureEntry *draw_entry(const Mixture *mix, Rng *rng)
     return last;
 }
 
-static void draw_problem(const Mixture *mix, const MixtureEntry *entry, Rng *rng, uint64_t seed,
-                         Problem *p)
+static ProblemSpec draw_spec(const Mixture *mix, const MixtureEntry *entry, Rng *rng, uint64_t seed)
 {
     double sum = 0;
     for (int l = 0; l < N_LANGS; l++)
@@ -83,11 +85,18 @@ static void draw_problem(const Mixture *mix, const MixtureEntry *entry, Rng *rng
     }
     const int n_levels = entry->difficulty_max - entry->difficulty_min + 1;
     const int level = entry->difficulty_min + (int)rng_below(rng, (uint64_t)n_levels);
-    problem_make(p, &(ProblemSpec){.family = entry->family,
-                                   .split = mix->split,
-                                   .difficulty = level,
-                                   .lang = lang,
-                                   .seed = seed});
+    return (ProblemSpec){.family = entry->family,
+                         .split = mix->split,
+                         .difficulty = level,
+                         .lang = lang,
+                         .seed = seed};
+}
+
+static void draw_problem(const Mixture *mix, const MixtureEntry *entry, Rng *rng, uint64_t seed,
+                         Problem *p)
+{
+    const ProblemSpec spec = draw_spec(mix, entry, rng, seed);
+    problem_make(p, &spec);
 }
 
 /* Problem seeds of documents: 48 bits, so that they are exact in every reader of JSON. */
@@ -325,12 +334,25 @@ static const char *const layouts[N_LANGS][3] = {
     {"Pregunta: ", "\nSolución: ", "\nRespuesta: "},
 };
 
+static void write_text(Buf *out, const Problem *p, Str text)
+{
+    buf_puts(out, "{\"text\": ");
+    buf_put_json(out, text);
+    buf_printf(out, ", \"family\": \"%s\"}\n", p->family->name);
+}
+
 /* The conversation in plain language, the way a book of exercises has it. */
 static void text_document(const Mixture *mix, DocumentMaker *maker, Rng *rng, Buf *out)
 {
     Problem *p = &maker->problem;
     const MixtureEntry *entry = draw_entry(mix, rng);
-    draw_problem(mix, entry, rng, draw_seed(rng), p);
+    const ProblemSpec spec = draw_spec(mix, entry, rng, draw_seed(rng));
+    if (entry->family->tell && rng_uniform(rng) < TOLD) {
+        problem_tell(p, &spec);
+        write_text(out, p, p->solution[0].content);
+        return;
+    }
+    problem_make(p, &spec);
     const bool thinks = rng_uniform(rng) < entry->thinking;
     const int layout = (int)rng_below(rng, 3);
     const char *const *marks = layouts[p->lang];
@@ -356,9 +378,7 @@ static void text_document(const Mixture *mix, DocumentMaker *maker, Rng *rng, Bu
             buf_add(text, message->content);
         }
     }
-    buf_puts(out, "{\"text\": ");
-    buf_put_json(out, buf_str(text));
-    buf_printf(out, ", \"family\": \"%s\"}\n", p->family->name);
+    write_text(out, p, buf_str(text));
 }
 
 /* Problem i has seed i, so that no two of one entry are the same by accident of the draw. */

@@ -5,10 +5,11 @@
 #include <string.h>
 
 static const TaskFamily *const chapters[] = {
-    chain_families,        number_families, calendar_families, algebra_families,
-    word_problem_families, search_families, knight_families,   logic_families,
-    letter_families,       string_families, sorting_families,  induction_families,
-    program_families,      tool_families,   talk_families,     refusal_families,
+    chain_families,        number_families,  calendar_families, algebra_families,
+    word_problem_families, graph_families,   search_families,   knight_families,
+    logic_families,        letter_families,  string_families,   sorting_families,
+    induction_families,    program_families, fact_families,     instruction_families,
+    tool_families,         talk_families,    refusal_families,
 };
 enum { N_CHAPTERS = sizeof chapters / sizeof *chapters };
 

@@ -17,6 +17,9 @@ extern const TaskFamily search_families[];       /* task_search.c */
 extern const TaskFamily logic_families[];        /* task_logic.c */
 extern const TaskFamily induction_families[];    /* task_induction.c */
 extern const TaskFamily program_families[];      /* task_programs.c */
+extern const TaskFamily graph_families[];        /* task_graph.c */
+extern const TaskFamily fact_families[];         /* task_facts.c */
+extern const TaskFamily instruction_families[];  /* task_instructions.c */
 extern const TaskFamily tool_families[];         /* task_tools.c */
 extern const TaskFamily talk_families[];         /* task_talk.c */
 extern const TaskFamily refusal_families[];      /* task_refusals.c */

@@ -325,7 +325,7 @@ static void finish(Maker *m)
                             p->difficulty, task_lang_name(p->lang), p->seed));
 }
 
-void problem_make(Problem *p, const ProblemSpec *spec)
+static void run(Problem *p, const ProblemSpec *spec, void (*make)(Maker *m))
 {
     const TaskFamily *family = spec->family;
     ASSERT(spec->difficulty >= 0 && spec->difficulty <= family->difficulty_max);
@@ -342,10 +342,14 @@ void problem_make(Problem *p, const ProblemSpec *spec)
     /* The problem that is drawn must not depend on whether its level and language were given. */
     m.rng.state =
         rng_counter(stream, spec->seed, (uint64_t)(p->difficulty * N_LANGS) + p->lang + 1);
-    family->make(&m);
+    make(&m);
     finish(&m);
     buf_free(&m.thinking);
     buf_free(&m.content);
     buf_free(&m.answer);
     buf_free(&m.text);
 }
+
+void problem_make(Problem *p, const ProblemSpec *spec) { run(p, spec, spec->family->make); }
+
+void problem_tell(Problem *p, const ProblemSpec *spec) { run(p, spec, spec->family->tell); }

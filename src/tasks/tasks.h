@@ -84,6 +84,9 @@ struct TaskFamily {
      * problem is over with its first reply. */
     bool is_episode;
     void (*make)(struct Maker *m);
+    /* A plain text about what the family's problems are about, as the content of the solution;
+     * NULL: the family has none. */
+    void (*tell)(struct Maker *m);
     double (*score)(const Problem *p, const TaskReply *reply);
 };
 
@@ -107,6 +110,9 @@ typedef struct ProblemSpec {
 } ProblemSpec;
 
 void problem_make(Problem *p, const ProblemSpec *spec);
+/* What the family tells instead of a problem: the content of solution[0], no messages. The family
+ * has to have `tell`. */
+void problem_tell(Problem *p, const ProblemSpec *spec);
 void problem_close(Problem *p);
 
 /* One line, without its end:
