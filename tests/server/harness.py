@@ -37,8 +37,16 @@ class Server:
         self.reader = threading.Thread(
             target=lambda: [self.log.append(x) for x in self.process.stderr], daemon=True)
         self.reader.start()
-        while wait and self.get("/health").status == 503:
+        while wait and self._is_loading():
             time.sleep(0.02)
+
+    def _is_loading(self):
+        try:
+            return self.get("/health").status == 503
+        except ConnectionError:
+            self.process.kill()
+            self.reader.join(2)
+            raise RuntimeError("the server ended: " + "".join(self.log)) from None
 
     def __enter__(self):
         return self

@@ -1,0 +1,41 @@
+import { Ollama } from 'ollama';
+import { assert, collect, hello, test, thinkerUrl, url } from './tap.mjs';
+
+const client = new Ollama({ host: url });
+const thinker = new Ollama({ host: thinkerUrl });
+const options = { seed: 7, num_predict: 24 };
+
+await test('chat: answer, stream, counts', async () => {
+  const whole = await client.chat({ model: 'builtin', messages: hello, options });
+  assert.equal(whole.eval_count, 24);
+  assert.equal(whole.done_reason, 'length');
+  const parts = await collect(
+    await client.chat({ model: 'builtin', messages: hello, options, stream: true }));
+  assert.equal(parts.map((p) => p.message.content).join(''), whole.message.content);
+});
+
+await test('chat: thinking', async () => {
+  const a = await thinker.chat({ model: 'builtin', messages: hello, think: true,
+    options: { ...options, num_predict: 90, thinking_budget: 20 } });
+  assert(a.message.thinking.length > 0);
+  const off = await client.chat({ model: 'builtin', messages: hello, think: false, options });
+  assert.equal(off.message.thinking, undefined);
+});
+
+await test('generate: answer and stream', async () => {
+  const whole = await client.generate({ model: 'builtin', prompt: 'Hello', options });
+  const parts = await collect(
+    await client.generate({ model: 'builtin', prompt: 'Hello', options, stream: true }));
+  assert.equal(parts.map((p) => p.response).join(''), whole.response);
+});
+
+await test('list, ps, show, version, embed', async () => {
+  assert.equal((await client.list()).models[0].name, 'builtin');
+  assert.equal((await client.ps()).models.length, 1);
+  assert((await client.show({ model: 'builtin' })).capabilities.includes('thinking'));
+  assert.equal((await client.embed({ model: 'builtin', input: ['a', 'b'] })).embeddings.length, 2);
+});
+
+await test('errors have a message', async () => {
+  await assert.rejects(client.chat({ model: 'nope', messages: hello }), /nope/);
+});
