@@ -400,7 +400,9 @@ static int run(const Serve *s)
               server_port(server));
     if (strcmp(s->server.models.specs[0].path, "builtin") == 0)
         term_note("the built-in model has random weights: it shows the program, not wit");
-    bool has_failed = false;
+    bool has_failed = !server_start(server, &err);
+    if (has_failed)
+        term_note("%s", err.message);
     while (!has_failed && !wait_for_signal(&signals, POLL_MS / 1000.0))
         server_is_ready(server, &has_failed);
     if (!has_failed)

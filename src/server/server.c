@@ -231,7 +231,7 @@ static void block_signals(sigset_t *before)
     pthread_sigmask(SIG_SETMASK, &all, before);
 }
 
-static bool start(Server *s, Error *err)
+static bool listen_and_answer(Server *s, Error *err)
 {
     s->options.models.log = &s->log;
     s->models = models_open(&s->options.models, err);
@@ -245,9 +245,7 @@ static bool start(Server *s, Error *err)
         close(fd);
         return false;
     }
-    int failed = pthread_create(&s->loader, NULL, run_loader, s);
-    s->has_loader = !failed;
-    return !failed || error_set(err, ERROR_MEMORY, "cannot start a thread: %s", strerror(failed));
+    return true;
 }
 
 Server *server_open(const ServerOptions *options, Error *err)
@@ -259,12 +257,22 @@ Server *server_open(const ServerOptions *options, Error *err)
     log_open(&s->log, options->log_format);
     metrics_open(&s->metrics);
     block_signals(&before);
-    bool ok = start(s, err);
+    bool ok = listen_and_answer(s, err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (ok)
         return s;
     server_close(s);
     return NULL;
+}
+
+bool server_start(Server *s, Error *err)
+{
+    sigset_t before;
+    block_signals(&before);
+    int failed = pthread_create(&s->loader, NULL, run_loader, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    s->has_loader = !failed;
+    return !failed || error_set(err, ERROR_MEMORY, "cannot start a thread: %s", strerror(failed));
 }
 
 int server_port(const Server *s) { return s->port; }

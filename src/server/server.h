@@ -38,9 +38,11 @@ ServerOptions server_options_defaults(void);
 
 typedef struct Server Server;
 
-/* Listens at once and loads the first model in the background; until it is ready, requests get a
- * 503. Everything in options is borrowed until close. */
+/* Listens; until the first model is ready, requests get a 503. Everything in options is borrowed
+ * until close. */
 Server *server_open(const ServerOptions *options, Error *err) MUST_USE;
+/* Loads the first model in the background. */
+bool server_start(Server *server, Error *err) MUST_USE;
 int server_port(const Server *server);
 /* False while the first model loads; *failed tells when that came to nothing. */
 bool server_is_ready(Server *server, bool *failed);
