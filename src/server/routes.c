@@ -14,6 +14,7 @@ static const Route routes[] = {
     {"POST", "/v1/chat/completions/input_tokens", handle_input_tokens, FAULT_OPENAI, false, false},
     {"POST", "/v1/completions", handle_completions, FAULT_OPENAI, false, false},
     {"POST", "/v1/embeddings", handle_embeddings, FAULT_OPENAI, false, false},
+    {"POST", "/v1/responses", handle_responses, FAULT_OPENAI, false, false},
     {"POST", "/v1/messages", handle_messages, FAULT_ANTHROPIC, false, false},
     {"POST", "/v1/messages/count_tokens", handle_count_tokens, FAULT_ANTHROPIC, false, false},
     {"POST", "/api/chat", handle_ollama_chat, FAULT_OLLAMA, false, false},

@@ -87,6 +87,19 @@ await test('completions: text, stream, echo with logprobs', async () => {
   assert.equal(chunks.map((c) => c.choices[0]?.text ?? '').join(''), b.choices[0].text);
 });
 
+await test('responses: answer, stream, reasoning', async () => {
+  const body = { model: 'builtin', input: 'Hello', max_output_tokens: 24, seed: 7 };
+  const whole = await client.responses.create(body);
+  assert.equal(whole.status, 'incomplete');
+  assert.equal(whole.usage.output_tokens, 24);
+  const stream = client.responses.stream(body);
+  const final = await stream.finalResponse();
+  assert.equal(final.output_text, whole.output_text);
+  const thought = await thinker.responses.create(
+    { ...body, max_output_tokens: 90, thinking_budget: 20 });
+  assert.deepEqual(thought.output.map((i) => i.type), ['reasoning', 'message']);
+});
+
 await test('embeddings, in the SDK\'s base64', async () => {
   const a = await client.embeddings.create({ model: 'builtin', input: ['a', 'b'] });
   assert.equal(a.data.length, 2);
