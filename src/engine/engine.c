@@ -13,7 +13,14 @@
 
 enum {
     N_PAGES_MAX = 1 << 26,
+    CHUNK_TOKENS_MIN = 16,     /* of a prompt in a step, however slow the machine */
+    CHUNK_TOKENS_UNKNOWN = 64, /* beside a stream, before any speed is known */
+    MEASURED_TOKENS_MIN = 16,  /* a step of fewer tells little about a prompt's speed */
 };
+
+/* How long a step with prompts may take, so that streams get their tokens and a cancelled prompt
+ * ends soon. Which tokens share a step never shows in an answer. */
+static const double STEP_SECONDS_SHARED = 0.2, STEP_SECONDS_ALONE = 1;
 
 /* Qwen's own words (qwen3-facts: docs/source/getting_started/quickstart.md of QwenLM/Qwen3). */
 static const char close_thought_text[] =
@@ -308,11 +315,33 @@ EngineStats engine_stats(const Engine *e)
 
 /* ---- A step ---------------------------------------------------------------------------------- */
 
+/* True while somebody running computes the very page that s needs next: then s waits for it, so
+ * that the n answers of one question, or questions behind one long prompt, compute it once. */
+static bool is_in_the_making(const Engine *e, const Sequence *s)
+{
+    const size_t n = ((size_t)s->n_pages + 1) * KV_PAGE_TOKENS;
+    if (n >= (size_t)s->ids.n)
+        return false;
+    for (int i = 0; i < e->n_running; i++) {
+        const Sequence *r = e->running[i];
+        if ((size_t)r->n_computed < n && (size_t)r->ids.n > n &&
+            r->request.cache_salt == s->request.cache_salt &&
+            memcmp(r->ids.data, s->ids.data, sizeof(int32_t) * n) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void admit(Engine *e)
 {
-    while (e->n_waiting > 0 && e->n_running < e->max_sequences) {
-        Sequence *s = e->waiting[0];
+    for (int i = 0; i < e->n_waiting && e->n_running < e->max_sequences;) {
+        Sequence *s = e->waiting[i];
         share_prefix(e, s);
+        if (is_in_the_making(e, s)) {
+            drop_pages(e, s);
+            i++;
+            continue;
+        }
         int n_needed = s->ids.n / KV_PAGE_TOKENS + 1 - s->n_pages;
         /* Somebody running will give pages back; alone, the step itself finds out. */
         if (n_needed > kv_n_available(&e->kv) && e->n_running > 0) {
@@ -362,14 +391,27 @@ static int make_room(Engine *e, Sequence *s, int n)
     return room < n ? room : n;
 }
 
-static void plan_one(Engine *e, Sequence *s)
+static void plan_one(Engine *e, Sequence *s, int n_tokens)
 {
-    int n = s->ids.n - s->n_computed, left = e->max_batch_tokens - e->n_planned_tokens;
+    int n = s->ids.n - s->n_computed, left = n_tokens - e->n_planned_tokens;
     n = make_room(e, s, n < left ? n : left);
     if (n <= 0)
         return;
     e->planned[e->n_planned++] = (Planned){s, e->n_planned_tokens, n};
     e->n_planned_tokens += n;
+}
+
+/* Tokens that this step may have. */
+static int step_tokens(const Engine *e)
+{
+    const int n_streams = e->n_planned_tokens;
+    double seconds = n_streams > 0 ? STEP_SECONDS_SHARED : STEP_SECONDS_ALONE;
+    double n = n_streams > 0 ? CHUNK_TOKENS_UNKNOWN : e->max_batch_tokens;
+    if (e->token_seconds > 0)
+        n = seconds / e->token_seconds;
+    n = n > CHUNK_TOKENS_MIN ? n : CHUNK_TOKENS_MIN;
+    n += n_streams;
+    return n < e->max_batch_tokens ? (int)n : e->max_batch_tokens;
 }
 
 /* Streams that only wait for their next token go first, then prompts, oldest first. */
@@ -378,10 +420,18 @@ static void plan(Engine *e)
     e->n_planned = e->n_planned_tokens = 0;
     for (int i = 0; i < e->n_running; i++)
         if (e->running[i]->ids.n - e->running[i]->n_computed == 1)
-            plan_one(e, e->running[i]);
-    for (int i = 0; i < e->n_running && e->n_planned_tokens < e->max_batch_tokens; i++)
+            plan_one(e, e->running[i], e->max_batch_tokens);
+    const int n_tokens = step_tokens(e);
+    for (int i = 0; i < e->n_running && e->n_planned_tokens < n_tokens; i++)
         if (e->running[i]->ids.n - e->running[i]->n_computed > 1)
-            plan_one(e, e->running[i]);
+            plan_one(e, e->running[i], n_tokens);
+}
+
+static void measure(Engine *e, double seconds)
+{
+    const double now = seconds / e->n_planned_tokens;
+    if (e->n_planned_tokens >= MEASURED_TOKENS_MIN)
+        e->token_seconds = e->token_seconds > 0 ? 0.5 * (e->token_seconds + now) : now;
 }
 
 static void *upload(Engine *e, const void *host, size_t bytes)
@@ -471,11 +521,13 @@ bool engine_step(Engine *e)
         retire(e, s);
         return true;
     }
+    const double started = clock_seconds();
     e->step.used = 0;
     Batch batch = make_batch(e);
     Mat hidden = step_mat(&e->step, batch.n_tokens, e->model->config.d_model);
     forward(e->model, e->kv.store, &batch, &e->step, NULL, hidden);
     draw(e, hidden);
+    measure(e, clock_seconds() - started);
     take_in(e);
     return true;
 }

@@ -28,6 +28,7 @@ struct Engine {
 
     Planned *planned; /* [max_sequences] */
     int n_planned, n_planned_tokens;
+    double token_seconds; /* what a prompt's token took lately; 0: not known yet */
     int32_t *host_ids, *host_positions, *host_rows; /* [max_batch_tokens] */
     SeqSpan *host_spans;                            /* [max_sequences] */
     SampleRow *sample_rows;                         /* [max_sequences] */

@@ -3,6 +3,7 @@
 #include "engine/rig.h"
 
 #include "base/utf8.h"
+#include "engine/engine_state.h"
 
 #include <string.h>
 
@@ -275,6 +276,63 @@ static void common_prefixes_share_pages(void **state)
     engine_close(engine);
 }
 
+static void equal_prompts_asked_together_are_computed_once(void **state)
+{
+    (void)state;
+    Error err = {0};
+    Engine *engine = rig_engine(&rig, &small);
+    Ids prompt = {0};
+    for (int i = 0; i < 300; i++)
+        ids_push(&prompt, 40 + i % 50);
+    Request request = ask(&prompt);
+    request.max_tokens = 4;
+    int64_t ids[3];
+    for (int i = 0; i < 3; i++)
+        assert_ok(ids[i] = engine_add(engine, &request, &err));
+    while (engine_step(engine))
+        ;
+    for (int i = 0; i < 3; i++) {
+        Result r = {0};
+        take_events(engine, ids[i], &r);
+        assert_int_equal(r.done.usage.cached_tokens, i == 0 ? 0 : 4 * KV_PAGE_TOKENS);
+        result_free(&r);
+    }
+    ids_free(&prompt);
+    engine_close(engine);
+}
+
+/* Beside a stream, a prompt is taken in pieces that take about a fifth of a second. */
+static void a_long_prompt_does_not_hold_up_a_stream(void **state)
+{
+    (void)state;
+    Error err = {0};
+    Engine *engine = rig_engine(&rig, &small);
+    Ids short_prompt = encode("Hello"), long_prompt = {0};
+    for (int i = 0; i < 900; i++)
+        ids_push(&long_prompt, 40 + i % 50);
+    Request first = ask(&short_prompt), second = ask(&long_prompt);
+    first.ignore_eos = true;
+    first.max_tokens = 60;
+    second.max_tokens = 1;
+    int64_t stream;
+    assert_ok(stream = engine_add(engine, &first, &err));
+    assert_true(engine_step(engine));
+    assert_ok(engine_add(engine, &second, &err));
+    Result r = {0};
+    take_events(engine, stream, &r);
+    for (int n_steps = 1; engine->n_waiting > 0 || engine->n_running > 1; n_steps++) {
+        engine->token_seconds = 0.004; /* 50 tokens in 0.2 s */
+        assert_true(engine_step(engine));
+        assert_in_range(engine->n_planned_tokens, 1, 51);
+        take_events(engine, stream, &r);
+        assert_int_equal(r.ids.n, n_steps + 1);
+    }
+    result_free(&r);
+    ids_free(&short_prompt);
+    ids_free(&long_prompt);
+    engine_close(engine);
+}
+
 static void cancelling_returns_pages_at_once(void **state)
 {
     (void)state;
@@ -394,6 +452,8 @@ int main(void)
         cmocka_unit_test(budget_closes_the_thought_with_qwens_words),
         cmocka_unit_test(looping_thought_is_closed),
         cmocka_unit_test(common_prefixes_share_pages),
+        cmocka_unit_test(equal_prompts_asked_together_are_computed_once),
+        cmocka_unit_test(a_long_prompt_does_not_hold_up_a_stream),
         cmocka_unit_test(cancelling_returns_pages_at_once),
         cmocka_unit_test(a_decode_step_allocates_nothing),
         cmocka_unit_test(score_agrees_with_generation),
