@@ -243,6 +243,14 @@ void file_writer_cancel(FileWriter *w)
     writer_free(w);
 }
 
+bool file_writer_finish(FileWriter *w, bool ok, Error *err)
+{
+    if (w && ok)
+        return file_writer_commit(w, err);
+    file_writer_cancel(w);
+    return ok;
+}
+
 bool file_write(const char *path, Str contents, Error *err)
 {
     FileWriter *w = file_writer_open(path, err);
