@@ -193,28 +193,31 @@ static void duplicates_go_the_first_stays(void **state)
                          "{\"text\": \"One two three four five six seven eight nine ten.\"}\n\n"
                          "{\"text\": \"Something else that has nothing to do with counting.\"}\n"
                          "{\"text\": \"\"}\n"),
-         *b = write_temp("b.jsonl",
-                         "{\"id\": 7, \"text\": \"One two three four five six seven eight nine "
-                         "ten.\"}\n{\"text\": \"one, TWO three four five six seven eight nine ten "
-                         "eleven\"}\n{\"messages\": [{\"role\": \"user\", \"content\": \"Something "
-                         "else that has\"}, {\"role\": \"assistant\", \"content\": [{\"text\": "
-                         "\"nothing to do with counting!\"}]}]}\n{\"text\": \"\"}\n"),
+         *b = write_temp(
+             "b.jsonl", "{\"id\": 7, \"text\": \"One two three four five six seven eight nine "
+                        "ten.\"}\n{\"text\": \"one, TWO three four five six seven eight nine ten "
+                        "eleven\"}\n{\"text\": \"one, TWO three four five six seven eight nine ten "
+                        "eleven\"}\n{\"messages\": [{\"role\": \"user\", \"content\": \"Something "
+                        "else that has\"}, {\"role\": \"assistant\", \"content\": [{\"text\": "
+                        "\"nothing to do with counting!\"}]}]}\n{\"text\": \"\"}\n"),
          *c = write_temp("c.txt", "A text of\nits own."), *out = temp("out.jsonl"),
          *report_path = temp("report.jsonl");
     const char *const paths[] = {a, b, c};
     DedupOptions options = dedup_options(paths, 3, out, report_path);
     DedupReport report;
     assert_ok(dedup_run(&options, &report, &err));
-    assert_int_equal(report.n_read, 8);
+    assert_int_equal(report.n_read, 9);
     assert_int_equal(report.n_kept, 4);
-    assert_int_equal(report.n_exact, 2);
+    assert_int_equal(report.n_exact, 3);
     assert_int_equal(report.n_near, 2);
     assert_int_equal(report.n_clusters, 3);
-    assert_int_equal(report.largest, 3);
+    assert_int_equal(report.largest, 4);
     Buf kept = read_temp("out.jsonl"), log = read_temp("report.jsonl");
     assert_int_equal(n_lines(&kept), 4);
     assert_true(test_contains(kept.data, "{\"text\":\"A text of\\nits own.\"}\n"));
     assert_true(test_contains(log.data, "b.jsonl:1\""));
+    assert_true(test_contains(log.data, "a.jsonl:1\",\"kind\":\"near\""));
+    assert_true(test_contains(strstr(log.data, "b.jsonl:3"), "a.jsonl:1\",\"kind\":\"exact\""));
     assert_true(test_contains(log.data, "a.jsonl:3\",\"kind\":\"near\""));
     assert_true(test_contains(log.data, "a.jsonl:4\",\"kind\":\"exact\""));
     options.is_exact = true;
@@ -488,7 +491,7 @@ static void mixtures_that_cannot_be(void **state)
         {"documents: 30\n", "needs each document 3.00 times"},
         {"documents: 3\nbytes: 7\n", "not both"},
         {"dokuments: 3\n", "dokuments: there is no such key"},
-        {"seed: -1\n", "seed: it is not a number in 0"},
+        {"seed: -1\n", "seed: it is not a whole number in 0"},
         {"rules: [{label: value, times: 2}]\n", "rules[0]: give either low or high"},
         {"rules: [{label: value, low: 1}]\n", "rules[0]: times is missing"},
         {"rules: [{label: value, low: 0, times: 0}]\n", "that the rules leave any weight"},
