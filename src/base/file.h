@@ -38,7 +38,7 @@ uint64_t file_writer_offset(const FileWriter *w);
 bool file_writer_commit(FileWriter *w, Error *err) MUST_USE; /* frees w either way */
 void file_writer_cancel(FileWriter *w);                      /* NULL is fine */
 
-/* Commits if `ok`, else cancels; returns whether there was a commit that worked. NULL is fine: `ok`. */
+/* Commits if `ok`, else cancels; true: there was a commit that worked, or w is NULL and ok. */
 bool file_writer_finish(FileWriter *w, bool ok, Error *err) MUST_USE;
 
 /* Writes a whole file through a FileWriter. */

@@ -16,6 +16,9 @@ typedef struct DataCommand {
 static const DataCommand commands[] = {
     {"make", data_make, "documents and problems of the task families"},
     {"inspect", data_inspect, "counts, lengths, families and duplicates of a file"},
+    {"dedup", data_dedup, "without exact and near copies"},
+    {"decontaminate", data_decontaminate, "without passages of evaluation sets"},
+    {"mix", data_mix, "several files in one, by shares and labels"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -23,7 +26,7 @@ static void print_help(FILE *out)
 {
     fprintf(out, "usage: wen data COMMAND ...\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].help);
     fprintf(out, "\n\"wen data COMMAND --help\" tells more about one of them.\n");
 }
 

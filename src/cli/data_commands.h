@@ -2,7 +2,10 @@
 #ifndef WEN_CLI_DATA_COMMANDS_H
 #define WEN_CLI_DATA_COMMANDS_H
 
+int data_decontaminate(int argc, char **argv);
+int data_dedup(int argc, char **argv);
 int data_inspect(int argc, char **argv);
 int data_make(int argc, char **argv);
+int data_mix(int argc, char **argv);
 
 #endif

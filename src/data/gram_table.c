@@ -2,13 +2,13 @@
 #include "data/gram_table.h"
 
 #include "base/file.h"
+#include "text/json_scan.h"
 
 #include <dirent.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 64 };
+enum { DEPTH_MAX = 64, WALK_DEPTH_MAX = 256 };
 
 void gram_table_close(GramTable *table)
 {
@@ -110,36 +110,101 @@ static bool is_wanted(const GramTable *table, const char *key)
     return table->n_keys == 0;
 }
 
-/* All strings in a value; below a key that is wanted everything is. */
-static bool add_value(GramTable *table, const json_t *value, bool wanted, const char *path,
-                      int64_t line, Error *err)
+/* A walk through JSON that looks at strings only, so that what benchmarks hold beside them (numbers
+ * past 64 bits, Python's NaN and Infinity) is no trouble. */
+typedef struct Walk {
+    Str text;
+    size_t at;
+    int64_t line;
+    int depth;
+    char closing[WALK_DEPTH_MAX];   /* what ends each open collection */
+    bool is_wanted[WALK_DEPTH_MAX]; /* everything in it is */
+    bool value_is_wanted;           /* the next value */
+    Buf string;
+} Walk;
+
+static size_t skip_blanks(Str text, size_t at)
 {
-    const char *key;
-    json_t *member;
-    if (json_is_string(value))
-        return !wanted ||
-               add_text(table, (Str){json_string_value(value), json_string_length(value)}, path,
-                        line, err);
-    json_object_foreach((json_t *)value, key, member)
-    {
-        if (!add_value(table, member, wanted || is_wanted(table, key), path, line, err))
+    while (at < text.bytes && strchr(" \t\r\n", text.data[at]))
+        at++;
+    return at;
+}
+
+/* Reads the string at w->at into w->string. */
+static bool walk_string(Walk *w)
+{
+    size_t end = w->at + 1;
+    while (end < w->text.bytes && w->text.data[end] != '"')
+        end += w->text.data[end] == '\\' ? 2 : 1;
+    if (end >= w->text.bytes)
+        return false;
+    buf_clear(&w->string);
+    json_unescape(&w->string, str_slice(w->text, w->at, end + 1));
+    w->at = end + 1;
+    return true;
+}
+
+static bool walk_open(Walk *w, char closing)
+{
+    if (w->depth + 1 == WALK_DEPTH_MAX)
+        return false;
+    w->closing[++w->depth] = closing;
+    w->is_wanted[w->depth] = w->value_is_wanted;
+    return true;
+}
+
+static bool walk_close(Walk *w, char closing)
+{
+    if (w->depth == 0 || w->closing[w->depth] != closing)
+        return false;
+    w->value_is_wanted = w->is_wanted[--w->depth];
+    return true;
+}
+
+/* The punctuation, number or word at w->at. */
+static bool walk_rest(Walk *w)
+{
+    const char c = w->text.data[w->at++];
+    if (c == '{' || c == '[')
+        return walk_open(w, c == '{' ? '}' : ']');
+    if (c == '}' || c == ']')
+        return walk_close(w, c);
+    if (c == ',')
+        w->value_is_wanted = w->is_wanted[w->depth];
+    w->line += c == '\n';
+    return strchr(" \t\r\n,:+-.", c) || (c >= '0' && c <= '9') ||
+           ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+static bool walk(GramTable *table, Walk *w, const char *path, Error *err)
+{
+    while (w->at < w->text.bytes) {
+        if (w->text.data[w->at] != '"') {
+            if (!walk_rest(w))
+                return error_set(err, ERROR_FORMAT, "%s:%lld: it is not JSON", path,
+                                 (long long)w->line);
+            continue;
+        }
+        if (!walk_string(w))
+            return error_set(err, ERROR_FORMAT, "%s:%lld: a string does not end", path,
+                             (long long)w->line);
+        const size_t next = skip_blanks(w->text, w->at);
+        if (next < w->text.bytes && w->text.data[next] == ':')
+            w->value_is_wanted = w->is_wanted[w->depth] || is_wanted(table, w->string.data);
+        else if (w->value_is_wanted && !add_text(table, buf_str(&w->string), path, w->line, err))
             return false;
     }
-    for (size_t i = 0; i < json_array_size(value); i++)
-        if (!add_value(table, json_array_get(value, i), wanted, path, line, err))
-            return false;
-    return true;
+    return w->depth == 0 ||
+           error_set(err, ERROR_FORMAT, "%s:%lld: it ends too early", path, (long long)w->line);
 }
 
 static bool add_json(GramTable *table, Str text, const char *path, int64_t line, Error *err)
 {
-    json_error_t why;
-    json_t *value = json_loadb(text.data, text.bytes, JSON_ALLOW_NUL, &why);
-    if (!value)
-        return error_set(err, ERROR_FORMAT, "%s:%lld: %s", path, (long long)line + why.line - 1,
-                         why.text);
-    const bool ok = add_value(table, value, table->n_keys == 0, path, line, err);
-    json_decref(value);
+    Walk w = {.text = text, .line = line, .value_is_wanted = table->n_keys == 0};
+    w.is_wanted[0] = w.value_is_wanted;
+    buf_puts(&w.string, ""); /* so that there is a text for an empty key, too */
+    const bool ok = walk(table, &w, path, err);
+    buf_free(&w.string);
     return ok;
 }
 

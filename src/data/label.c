@@ -235,10 +235,11 @@ static bool ask_and_write(Labels *l, Journal *journal, AskReport *report, Error 
     if (!ask_all(&o->asker, &job, journal, report, err))
         return false;
     if ((double)report->n_failed > o->config->max_failed * (double)report->n_asked)
-        return error_set(err, ERROR_FORMAT,
-                         "%lld of %lld answers are not labels (the first: %s); max_failed is %g",
-                         (long long)report->n_failed, (long long)report->n_asked,
-                         report->first_failure, o->config->max_failed);
+        return error_set(
+            err, ERROR_FORMAT,
+            "%lld of %lld answers are not labels (the first: %s), more than max_failed; "
+            "remove %s.part to ask again",
+            (long long)report->n_failed, (long long)report->n_asked, report->first_failure, o->out);
     l->path = 0;
     l->out = file_writer_open(o->out, err);
     const bool ok = l->out && journal_read(journal, write_line, l, err);

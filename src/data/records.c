@@ -93,6 +93,26 @@ static Str string_of(const json_t *value)
     return (Str){json_string_value(value), json_string_length(value)};
 }
 
+static void put_message(const json_t *message, Buf *out)
+{
+    const json_t *thought = json_object_get(message, "reasoning_content"),
+                 *content = json_object_get(message, "content"),
+                 *calls = json_object_get(message, "tool_calls");
+    if (json_is_string(thought))
+        put_line(string_of(thought), out);
+    if (json_is_string(content))
+        put_line(string_of(content), out);
+    for (size_t k = 0; k < json_array_size(content); k++) {
+        const json_t *part = json_object_get(json_array_get(content, k), "text");
+        if (json_is_string(part))
+            put_line(string_of(part), out);
+    }
+    char *text = json_array_size(calls) > 0 ? json_dumps(calls, JSON_COMPACT) : NULL;
+    if (text)
+        put_line(str_from(text), out);
+    free(text);
+}
+
 bool record_text(const json_t *document, Buf *out, Error *err)
 {
     const json_t *text = json_object_get(document, "text"),
@@ -103,16 +123,8 @@ bool record_text(const json_t *document, Buf *out, Error *err)
     }
     if (!json_is_array(messages))
         return error_set(err, ERROR_FORMAT, "neither \"text\" nor \"messages\" in this line");
-    for (size_t i = 0; i < json_array_size(messages); i++) {
-        const json_t *content = json_object_get(json_array_get(messages, i), "content");
-        if (json_is_string(content))
-            put_line(string_of(content), out);
-        for (size_t k = 0; k < json_array_size(content); k++) {
-            const json_t *part = json_object_get(json_array_get(content, k), "text");
-            if (json_is_string(part))
-                put_line(string_of(part), out);
-        }
-    }
+    for (size_t i = 0; i < json_array_size(messages); i++)
+        put_message(json_array_get(messages, i), out);
     return true;
 }
 

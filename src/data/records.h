@@ -35,8 +35,9 @@ bool records_at(RecordReader *r, size_t at, const Record **record, Error *err) M
 /* Puts "path:line" before an error about the record read last. Returns false. */
 bool records_error(const RecordReader *r, Error *err);
 
-/* Appends what is written in a document: its "text"; or of its "messages" each content (a string,
- * or the texts of its parts), a line between them. Something else is an error. */
+/* Appends what is written in a document: its "text"; or of its "messages" each thought, content (a
+ * string, or the texts of its parts) and tool call, a line between them. Something else is an
+ * error. */
 bool record_text(const json_t *document, Buf *out, Error *err) MUST_USE;
 
 /* Writes the record as a line of a .jsonl. */

@@ -342,9 +342,16 @@ static void nothing_to_compare_with(void **state)
     assert_error(decontaminate_run(&options, &report, &err), ERROR_FORMAT, "8 words");
     against[0] = "set.parquet";
     assert_error(decontaminate_run(&options, &report, &err), ERROR_UNSUPPORTED, "set.parquet");
-    test_write(set, "{\"a\":\n\n [}", 9);
+    test_write(set, "{\"a\":\n\n [}", 10);
     against[0] = set;
-    assert_error(decontaminate_run(&options, &report, &err), ERROR_FORMAT, "set.json:3: ");
+    assert_error(decontaminate_run(&options, &report, &err), ERROR_FORMAT,
+                 "set.json:3: it is not JSON");
+    test_write(set, "{\"a\":\n [\"b", 11);
+    assert_error(decontaminate_run(&options, &report, &err), ERROR_FORMAT,
+                 "set.json:2: a string does not end");
+    test_write(set, "{\"a\":\n [1e999,", 14);
+    assert_error(decontaminate_run(&options, &report, &err), ERROR_FORMAT,
+                 "set.json:2: it ends too early");
     mem_free(set);
     mem_free(out);
 }
