@@ -21,6 +21,9 @@ enum {
 /* The share of a family's texts that tell instead of asking, where it can. */
 #define TOLD 0.7
 
+/* The share of cut thoughts of which nothing is left. */
+#define CUT_AT_ONCE 0.15
+
 /* What ends a thought that is cut: src/engine inserts the same text, "\n</think>\n\n" after it. */
 static const char stop_text[] = "\n\nConsidering the limited time by the user, I have to give the "
                                 "solution based on the thinking directly now.";
@@ -221,6 +224,8 @@ static void write_answer(Writer *w, const TaskMessage *message, bool thinks)
  * there, and never inside a character. */
 static size_t draw_cut(Plan *plan, Str thinking)
 {
+    if (chance(plan, CUT_AT_ONCE))
+        return 0;
     size_t at = rng_below(&plan->rng, thinking.bytes);
     while (at > 0 && !strchr(" \n0123456789", thinking.data[at - 1]))
         at--;

@@ -2,12 +2,14 @@
 #include "tasks/checks.h"
 #include "tasks/families.h"
 #include "tasks/maker.h"
+#include "tasks/words.h"
 
 #include <string.h>
 
-/* What a slot of a prompt may be: {0}. */
-typedef enum Slot { NOTHING, COUNTRY, PERSON, THING, FIELD, WORK, PLACE, N_SLOTS } Slot;
-enum { SLOT_MAX = 40, PROMPTS_MAX = 100 };
+/* What a slot of a prompt may be: {0}. ANYTHING is a common word, so that there is no end of
+ * topics. */
+typedef enum Slot { NOTHING, COUNTRY, PERSON, THING, FIELD, WORK, PLACE, ANYTHING, N_SLOTS } Slot;
+enum { SLOT_MAX = 128, PROMPTS_MAX = 140 };
 
 static const char *const slots[N_SLOTS][N_LANGS][SLOT_MAX] = {
     [COUNTRY] = {{"France",   "Germany",   "Japan",     "Brazil",  "Canada",  "Egypt",
@@ -93,6 +95,27 @@ static const char *const slots[N_SLOTS][N_LANGS][SLOT_MAX] = {
                "eine Rede", "einen Witz", "ein Rezept"},
               {"un poema", "un cuento", "un ensayo", "una canción", "una carta", "un discurso",
                "un chiste", "una receta"}},
+    [ANYTHING] = {{NULL},
+                  {"天气", "手机",   "电脑",     "汽车",   "房子", "学校", "老师",   "学生",
+                   "医生", "工作",   "钱",       "股票",   "爱情", "婚姻", "孩子",   "猫",
+                   "狗",   "鸟",     "鱼",       "树",     "花",   "山",   "河",     "海",
+                   "茶",   "咖啡",   "酒",       "米饭",   "面条", "饺子", "水果",   "蔬菜",
+                   "衣服", "鞋子",   "电影",     "音乐",   "小说", "诗歌", "绘画",   "舞蹈",
+                   "足球", "篮球",   "游泳",     "跑步",   "旅行", "火车", "飞机",   "自行车",
+                   "地铁", "城市",   "农村",     "国家",   "历史", "文化", "春节",   "中秋节",
+                   "月亮", "太阳",   "星星",     "宇宙",   "地球", "科学", "数学史", "法律",
+                   "经济", "政治",   "战争",     "和平",   "梦想", "幸福", "健康",   "睡眠",
+                   "减肥", "感冒",   "疫苗",     "咳嗽",   "牙齿", "头发", "皮肤",   "心情",
+                   "朋友", "父母",   "邻居",     "公司",   "老板", "面试", "简历",   "合同",
+                   "保险", "税",     "银行",     "贷款",   "房价", "超市", "快递",   "微信",
+                   "游戏", "机器人", "人工智能", "程序员", "芯片", "卫星", "恐龙",   "大象",
+                   "老虎", "熊猫",   "蝴蝶",     "蜜蜂"},
+                  {"Auto",   "Arbeit", "Geld",   "Wetter",     "Liebe",  "Hund",  "Katze",
+                   "Kaffee", "Wein",   "Haus",   "Schule",     "Arzt",   "Reise", "Zug",
+                   "Stadt",  "Krieg",  "Schlaf", "Gesundheit", "Freund", "Firma"},
+                  {"coche",  "trabajo", "dinero", "tiempo",  "amor",   "perro",  "gato",
+                   "café",   "vino",    "casa",   "escuela", "médico", "viaje",  "tren",
+                   "ciudad", "guerra",  "sueño",  "salud",   "amigo",  "empresa"}},
     [PLACE] = {{"Paris",         "London",   "New York",   "Tokyo",    "Berlin",   "Rome",
                 "Beijing",       "Cairo",    "Sydney",     "Moscow",   "Toronto",  "Madrid",
                 "Mount Everest", "the Nile", "the Sahara", "Vienna",   "Istanbul", "Lisbon",
@@ -199,7 +222,47 @@ static const Prompt prompts[N_LANGS][PROMPTS_MAX] = {
      {"Turn on the lights.", NOTHING, true},
      {"Prove the Riemann hypothesis.", NOTHING, true},
      {"Search the web for cheap flights.", NOTHING, true},
-     {"Make a website for my shop.", NOTHING, true}},
+     {"Make a website for my shop.", NOTHING, true},
+     {"What is a good {0}?", ANYTHING, false},
+     {"Tell me about the {0}.", ANYTHING, false},
+     {"How do I make a {0}?", ANYTHING, false},
+     {"Why do people like {0}?", ANYTHING, false},
+     {"Where can I buy {0}?", ANYTHING, false},
+     {"Who invented the {0}?", ANYTHING, false},
+     {"Is {0} good for me?", ANYTHING, false},
+     {"What does {0} cost?", ANYTHING, false},
+     {"What should I do about my {0}?", ANYTHING, false},
+     {"Give me some tips on {0}.", ANYTHING, false},
+     {"What is the history of {0}?", ANYTHING, false},
+     {"How does {0} differ from {1}?", ANYTHING, false},
+     {"What is better, {0} or {1}?", ANYTHING, false},
+     {"Can I use {0} with {1}?", ANYTHING, false},
+     {"What do you think about {0}?", ANYTHING, false},
+     {"Do you like {0}?", ANYTHING, false},
+     {"Describe a {0}.", ANYTHING, false},
+     {"Is there a {0} near me?", ANYTHING, false},
+     {"When was the first {0} made?", ANYTHING, false},
+     {"What is the best {0} in the world?", ANYTHING, false},
+     {"Why is {0} so important?", ANYTHING, false},
+     {"How do I choose a {0}?", ANYTHING, false},
+     {"How can I get rid of {0}?", ANYTHING, false},
+     {"My {0} is broken. What now?", ANYTHING, false},
+     {"Which {0} should I take?", ANYTHING, false},
+     {"What happens if I mix {0} and {1}?", ANYTHING, false},
+     {"Explain the word {0}.", ANYTHING, false},
+     {"How many {0} are there in the world?", ANYTHING, false},
+     {"Who is the most famous {0}?", ANYTHING, false},
+     {"What is the science of {0}?", ANYTHING, false},
+     {"Write a poem about {0}.", ANYTHING, true},
+     {"Write a story about {0} and {1}.", ANYTHING, true},
+     {"Find me a {0}.", ANYTHING, true},
+     {"Make me a {0}.", ANYTHING, true},
+     {"Show me a picture of {0}.", ANYTHING, true},
+     {"Buy a {0} for me.", ANYTHING, true},
+     {"Plan my {0}.", ANYTHING, true},
+     {"Write an email about the {0}.", ANYTHING, true},
+     {"Look up {0} on the internet.", ANYTHING, true},
+     {"Help me with my {0}.", ANYTHING, true}},
     {{"{0}的首都是哪里？", COUNTRY, false},
      {"{0}的总统是谁？", COUNTRY, false},
      {"{0}有多少人口？", COUNTRY, false},
@@ -269,7 +332,35 @@ static const Prompt prompts[N_LANGS][PROMPTS_MAX] = {
      {"给我妈妈打电话。", NOTHING, true},
      {"把灯打开。", NOTHING, true},
      {"帮我做历史作业。", NOTHING, true},
-     {"证明黎曼猜想。", NOTHING, true}},
+     {"证明黎曼猜想。", NOTHING, true},
+     {"怎么选{0}？", ANYTHING, false},
+     {"{0}多少钱？", ANYTHING, false},
+     {"为什么人们喜欢{0}？", ANYTHING, false},
+     {"你喜欢{0}吗？", ANYTHING, false},
+     {"{0}和{1}哪个好？", ANYTHING, false},
+     {"{0}是谁发明的？", ANYTHING, false},
+     {"哪里可以买到{0}？", ANYTHING, false},
+     {"{0}对身体好吗？", ANYTHING, false},
+     {"我的{0}出问题了，怎么办？", ANYTHING, false},
+     {"你怎么看{0}？", ANYTHING, false},
+     {"介绍一下{0}的历史。", ANYTHING, false},
+     {"{0}和{1}有什么区别？", ANYTHING, false},
+     {"最好的{0}是什么？", ANYTHING, false},
+     {"{0}有什么用？", ANYTHING, false},
+     {"给我一些关于{0}的建议。", ANYTHING, false},
+     {"世界上有多少{0}？", ANYTHING, false},
+     {"{0}为什么重要？", ANYTHING, false},
+     {"附近有{0}吗？", ANYTHING, false},
+     {"聊聊{0}吧。", ANYTHING, false},
+     {"我想了解{0}。", ANYTHING, false},
+     {"写一首关于{0}的诗。", ANYTHING, true},
+     {"写一个{0}和{1}的故事。", ANYTHING, true},
+     {"帮我找{0}。", ANYTHING, true},
+     {"给我看一张{0}的图片。", ANYTHING, true},
+     {"帮我买{0}。", ANYTHING, true},
+     {"帮我写一封关于{0}的邮件。", ANYTHING, true},
+     {"上网查一下{0}。", ANYTHING, true},
+     {"帮我安排{0}。", ANYTHING, true}},
     {{"Was ist die Hauptstadt von {0}?", COUNTRY, false},
      {"Wie viele Menschen leben in {0}?", COUNTRY, false},
      {"Erzähl mir etwas über {0}.", COUNTRY, false},
@@ -293,7 +384,15 @@ static const Prompt prompts[N_LANGS][PROMPTS_MAX] = {
      {"Welcher Tag ist heute?", NOTHING, false},
      {"Spiel Musik.", NOTHING, true},
      {"Mach das Licht an.", NOTHING, true},
-     {"Male ein Bild von einer Katze.", NOTHING, true}},
+     {"Male ein Bild von einer Katze.", NOTHING, true},
+     {"Was kostet {0}?", ANYTHING, false},
+     {"Magst du {0}?", ANYTHING, false},
+     {"Was ist besser, {0} oder {1}?", ANYTHING, false},
+     {"Wozu braucht man {0}?", ANYTHING, false},
+     {"Was hältst du von {0}?", ANYTHING, false},
+     {"Gib mir Tipps zu {0}.", ANYTHING, false},
+     {"Schreib ein Gedicht über {0}.", ANYTHING, true},
+     {"Hilf mir bei {0}.", ANYTHING, true}},
     {{"¿Cuál es la capital de {0}?", COUNTRY, false},
      {"¿Cuánta gente vive en {0}?", COUNTRY, false},
      {"Cuéntame algo de {0}.", COUNTRY, false},
@@ -317,7 +416,15 @@ static const Prompt prompts[N_LANGS][PROMPTS_MAX] = {
      {"¿Qué día es hoy?", NOTHING, false},
      {"Pon música.", NOTHING, true},
      {"Enciende la luz.", NOTHING, true},
-     {"Dibuja un gato.", NOTHING, true}},
+     {"Dibuja un gato.", NOTHING, true},
+     {"¿Cuánto cuesta {0}?", ANYTHING, false},
+     {"¿Te gusta {0}?", ANYTHING, false},
+     {"¿Qué es mejor, {0} o {1}?", ANYTHING, false},
+     {"¿Para qué sirve {0}?", ANYTHING, false},
+     {"¿Qué piensas de {0}?", ANYTHING, false},
+     {"Dame consejos sobre {0}.", ANYTHING, false},
+     {"Escribe un poema sobre {0}.", ANYTHING, true},
+     {"Ayúdame con {0}.", ANYTHING, true}},
 };
 
 static const char *const thoughts[N_LANGS][2] = {
@@ -345,18 +452,28 @@ static const char *const openings[N_LANGS][6] = {
     {"No lo sé", "No sé", "No puedo", "Eso no lo sé"},
 };
 
+static const char *draw_slot(Maker *m, Slot slot)
+{
+    if (slot == NOTHING)
+        return "";
+    if (slot == ANYTHING && m->lang == LANG_EN)
+        return word_common(m, 3, 12);
+    return MAKER_PICK(m, slots[slot][m->lang]);
+}
+
 static void make_refusal(Maker *m)
 {
     int n = 0;
     while (n < PROMPTS_MAX && prompts[m->lang][n].text)
         n++;
     const Prompt *prompt;
-    const char *slot;
+    const char *text;
     do {
         prompt = &prompts[m->lang][maker_int(m, 0, n - 1)];
-        slot = prompt->slot == NOTHING ? "" : MAKER_PICK(m, slots[prompt->slot][m->lang]);
-    } while (!maker_owns(m, key_more(key_text(prompt->text), (int64_t)key_text(slot))));
-    maker_user(m, prompt->text, slot, NULL);
+        const char *first = draw_slot(m, prompt->slot);
+        text = maker_fill(m, prompt->text, first, draw_slot(m, prompt->slot), NULL);
+    } while (!maker_owns(m, key_text(text)));
+    maker_user(m, "{0}", text, NULL);
     maker_think(m, "%s", thoughts[m->lang][prompt->is_request]);
     maker_reply(m, "%s", replies[m->lang][prompt->is_request]);
 }
