@@ -13,6 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Ends the name of a folder that is not a whole checkpoint. */
+static const char unfinished[] = ".unfinished";
+
 enum { STATE_BYTES_MAX = 16 << 20, CHUNK_ELEMENTS = 1 << 20 };
 
 static char *folder_of(const char *out, int64_t step, const char *suffix)
@@ -83,15 +86,45 @@ int64_t checkpoint_newest(const char *out)
     return newest;
 }
 
+/* Removes a checkpoint: first its name, so that what a killed process leaves of it is not taken for
+ * a whole one. */
+static bool remove_checkpoint(const char *out, int64_t step, Error *err)
+{
+    char *folder = folder_of(out, step, ""), *half = folder_of(out, step, unfinished);
+    bool ok = remove_folder(half, err);
+    if (ok && rename(folder, half) != 0)
+        ok = error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
+    ok = ok && remove_folder(half, err);
+    mem_free(folder);
+    mem_free(half);
+    return ok;
+}
+
 static bool keep_last(const char *out, int keep, Error *err)
 {
     int64_t newest, oldest;
     bool ok = true;
-    while (ok && survey(out, &newest, &oldest) > keep) {
-        char *folder = folder_of(out, oldest, "");
+    while (ok && survey(out, &newest, &oldest) > keep)
+        ok = remove_checkpoint(out, oldest, err);
+    return ok;
+}
+
+bool checkpoint_remove_unfinished(const char *out, Error *err)
+{
+    char *parent = file_join(out, "checkpoints");
+    DIR *dir = opendir(parent);
+    bool ok = true;
+    for (const struct dirent *entry; ok && dir && (entry = readdir(dir));) {
+        const char *end = strchr(entry->d_name, '.');
+        if (!end || end == entry->d_name || strcmp(end, unfinished) != 0)
+            continue;
+        char *folder = file_join(parent, entry->d_name);
         ok = remove_folder(folder, err);
         mem_free(folder);
     }
+    if (dir)
+        closedir(dir);
+    mem_free(parent);
     return ok;
 }
 
@@ -238,23 +271,27 @@ static bool write_data(const char *folder, const Data *d, Error *err)
 static bool write_all(const char *out, int keep, const Progress *progress, const Optim *o,
                       const Ranks *ranks, const Data *d, const TrainConfig *c, Error *err)
 {
-    char *unfinished = folder_of(out, progress->step, ".unfinished");
+    char *half = folder_of(out, progress->step, unfinished);
     char *folder = folder_of(out, progress->step, "");
     char *parent = file_join(out, "checkpoints");
     const bool is_there = file_is_dir(folder); /* then it is the same, to the bit */
-    bool ok = is_there || (remove_folder(unfinished, err) && file_make_dir(unfinished, err));
+    bool ok = is_there || (remove_folder(half, err) && file_make_dir(half, err));
     if (ok)
         ranks_first(ranks, !is_there);
-    ok = ok && (is_there ||
-                (write_tensors(unfinished, o, err) && write_data(unfinished, d, err) &&
-                 write_state(unfinished, progress, o, c, err) && sync_folder(unfinished, err)));
-    if (ok && !is_there && rename(unfinished, folder) != 0)
+    ok = ok && (is_there || (write_tensors(half, o, err) && write_data(half, d, err) &&
+                             write_state(half, progress, o, c, err) && sync_folder(half, err)));
+    if (ok && !is_there && rename(half, folder) != 0)
         ok = error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
     ok = ok && sync_folder(parent, err) && keep_last(out, keep, err);
-    mem_free(unfinished);
+    if (!ok) /* the disk may be full */
+        (void)!remove_folder(half, NULL);
+    mem_free(half);
     mem_free(folder);
     mem_free(parent);
-    return ok || error_add(err, "writing checkpoint %" PRId64, progress->step);
+    return ok || error_add(err,
+                           "checkpoint %" PRId64 " is not written; the same command goes on from "
+                           "the one before",
+                           progress->step);
 }
 
 bool checkpoint_save(const char *out, int keep, const Progress *progress, const Optim *o,

@@ -30,6 +30,8 @@ int64_t checkpoint_newest(const char *out);
  * optim_step. */
 bool checkpoint_load(const char *out, int64_t step, Progress *progress, Optim *o, float *whole,
                      Data *d, const TrainConfig *c, Error *err) MUST_USE;
+/* Removes what a process that was killed while it wrote has left. */
+bool checkpoint_remove_unfinished(const char *out, Error *err) MUST_USE;
 /* Removes all of a run's checkpoints. */
 bool checkpoint_remove_all(const char *out, Error *err) MUST_USE;
 

@@ -121,7 +121,8 @@ static bool open_folder(const Trainer *t, int64_t *step, Error *err)
 {
     const char *out = t->options.out;
     if (ranks_is_first(&t->ranks)) {
-        if (!file_make_dir(out, err) || (t->options.is_fresh && !checkpoint_remove_all(out, err)))
+        if (!file_make_dir(out, err) || !checkpoint_remove_unfinished(out, err) ||
+            (t->options.is_fresh && !checkpoint_remove_all(out, err)))
             return false;
         *step = checkpoint_newest(out);
     }
