@@ -130,6 +130,12 @@ struct Backend {
     void (*weight_set)(Backend *b, Weight *w, int mat, const Tensor *source);
     /* Reads rows from .. from+n-1 of matrix `mat` back as f32 into host memory [n, n_cols]. */
     void (*weight_get)(Backend *b, const Weight *w, int mat, int from, int n, float *out);
+    /* A bank of n_mats matrices of zeros, divided over the ranks: rank r holds matrices
+     * r * n_mats / n_ranks and on, which n_ranks divides, and no other. Products of experts with it
+     * are taken by all ranks together: each brings rows for any of the matrices and gets what it
+     * would get from a whole bank. Setting a matrix that another rank holds does nothing. */
+    Weight *(*bank_new_divided)(Backend *b, DType type, int n_mats, int n_rows, int n_cols,
+                                Error *err);
     size_t (*weight_bytes)(const Weight *w);
     void (*weight_free)(Backend *b, Weight *w);
 
@@ -237,7 +243,9 @@ struct Backend {
     /* dw_i += dy_i^T x.  dw_i [n_i, k] dense, f32. The type of w_i says how both are rounded. */
     void (*matmul_backward_w)(Backend *b, int n, Weight *const w[], const Mat dy[], Mat x,
                               float *const dw[]);
-    /* The same for each expert's rows; dw_i [n_experts, n_i, k]. */
+    /* The same for each expert's rows; dw_i [n_experts, n_i, k]. Of a divided bank, dw_i holds the
+     * gradients of this rank's matrices for the rows that each rank brought:
+     * [n_ranks, n_experts / n_ranks, n_i, k]. */
     void (*matmul_experts_backward_x)(Backend *b, int n, Weight *const bank[],
                                       const MoeRoutes *routes, const Mat dy[], Mat dx);
     void (*matmul_experts_backward_w)(Backend *b, int n, Weight *const bank[],

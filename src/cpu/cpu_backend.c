@@ -3,6 +3,7 @@
 
 #include "base/bug.h"
 #include "base/mem.h"
+#include "cpu/cpu_divided.h"
 #include "cpu/cpu_ops.h"
 #include "cpu/cpu_training.h"
 #include "cpu/cpu_weight.h"
@@ -59,8 +60,17 @@ static bool grow(void **memory, size_t *have, size_t bytes, const char *what, Er
 static bool cpu_reserve(Backend *b, int n_rows, int n_cols, Error *err)
 {
     CpuBackend *cpu = cpu_of(b);
-    if (!grow(&cpu->acts, &cpu->acts_bytes, cpu_weight_reserve_bytes(b, n_rows, n_cols),
+    /* All ranks' rows may come to a divided bank. */
+    if (cpu->has_divided && n_rows > INT32_MAX / b->n_ranks)
+        return error_set(err, ERROR_LIMIT, "%d rows of %d ranks at a time are too many", n_rows,
+                         b->n_ranks);
+    const int n_brought = cpu->has_divided ? n_rows * b->n_ranks : n_rows;
+    if (!grow(&cpu->acts, &cpu->acts_bytes, cpu_weight_reserve_bytes(b, n_brought, n_cols),
               "activations of a product", err))
+        return false;
+    if (cpu->has_divided &&
+        !grow(&cpu->exchange, &cpu->exchange_bytes, cpu_divided_reserve_bytes(b, n_brought, n_cols),
+              "rows of other ranks", err))
         return false;
     size_t shared =
         size_max(cpu->scratch_shared_bytes, cpu_attention_shared_bytes(b->n_threads, n_rows));
@@ -88,6 +98,7 @@ static void cpu_close(Backend *b)
     cpu_training_close(cpu);
     mem_unmap(cpu->acts, cpu->acts_bytes);
     mem_unmap(cpu->scratch, cpu->scratch_bytes);
+    mem_unmap(cpu->exchange, cpu->exchange_bytes);
     mem_free(cpu);
 }
 
@@ -100,6 +111,7 @@ static const Backend table = {
     .fetch = cpu_fetch,
     .reserve = cpu_reserve,
     .weight_new = cpu_weight_new,
+    .bank_new_divided = cpu_bank_new_divided,
     .weight_set = cpu_weight_set,
     .weight_get = cpu_weight_get,
     .weight_bytes = cpu_weight_bytes,

@@ -13,8 +13,11 @@ typedef struct CpuBackend {
     Pool *pool;
     const Kernels *kernels;
     IsaLevel level;
-    Slab *slabs; /* memory of the weights */
-    Comm *comm;  /* this backend's end of its group; owned */
+    Slab *slabs;      /* memory of the weights */
+    Comm *comm;       /* this backend's end of its group; owned */
+    bool has_divided; /* banks: cpu_divided.h */
+    void *exchange;   /* rows of other ranks on their way through them */
+    size_t exchange_bytes;
     /* Scratch of the operations, grown only by reserve(). */
     void *acts; /* of one matmul: see cpu_weight_reserve_bytes */
     size_t acts_bytes;

@@ -98,8 +98,8 @@ static void expert_x_task(void *context, int e, int worker)
     }
 }
 
-void cpu_matmul_experts_backward_x(Backend *b, int n, Weight *const bank[], const MoeRoutes *routes,
-                                   const Mat dy[], Mat dx)
+void cpu_matmul_experts_backward_x_here(Backend *b, int n, Weight *const bank[],
+                                        const MoeRoutes *routes, const Mat dy[], Mat dx)
 {
     ExpertJob job = {.cpu = cpu_of(b), .n = n, .bank = bank, .routes = routes, .dy = dy, .x = dx};
     pool_run(job.cpu->pool, routes->n_experts, expert_x_task, &job);
@@ -120,8 +120,9 @@ static void expert_w_task(void *context, int e, int worker)
     }
 }
 
-void cpu_matmul_experts_backward_w(Backend *b, int n, Weight *const bank[], const MoeRoutes *routes,
-                                   const Mat dy[], Mat x, float *const dw[])
+void cpu_matmul_experts_backward_w_here(Backend *b, int n, Weight *const bank[],
+                                        const MoeRoutes *routes, const Mat dy[], Mat x,
+                                        float *const dw[])
 {
     ExpertJob job = {
         .cpu = cpu_of(b), .n = n, .bank = bank, .routes = routes, .dy = dy, .x = x, .dw = dw};

@@ -4,6 +4,7 @@
 
 #include "base/bug.h"
 #include "base/mem.h"
+#include "cpu/cpu_divided.h"
 
 #include <string.h>
 

@@ -31,10 +31,12 @@ void cpu_product(Backend *b, Mat a, bool a_is_transposed, Mat other, bool b_is_t
 void cpu_matmul_backward_x(Backend *b, int n, Weight *const w[], const Mat dy[], Mat dx);
 void cpu_matmul_backward_w(Backend *b, int n, Weight *const w[], const Mat dy[], Mat x,
                            float *const dw[]);
-void cpu_matmul_experts_backward_x(Backend *b, int n, Weight *const bank[], const MoeRoutes *routes,
-                                   const Mat dy[], Mat dx);
-void cpu_matmul_experts_backward_w(Backend *b, int n, Weight *const bank[], const MoeRoutes *routes,
-                                   const Mat dy[], Mat x, float *const dw[]);
+/* Of experts whose matrices are all here. */
+void cpu_matmul_experts_backward_x_here(Backend *b, int n, Weight *const bank[],
+                                        const MoeRoutes *routes, const Mat dy[], Mat dx);
+void cpu_matmul_experts_backward_w_here(Backend *b, int n, Weight *const bank[],
+                                        const MoeRoutes *routes, const Mat dy[], Mat x,
+                                        float *const dw[]);
 
 /* cpu_attention_backward.c */
 void cpu_attention_backward(Backend *b, const Batch *batch, float scale, int head_dim, Mat q, Mat k,

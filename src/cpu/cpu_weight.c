@@ -25,6 +25,7 @@ enum {
 struct Weight {
     DType type;
     int n_mats, n_rows, n_cols; /* [n_mats, n_rows, n_cols] */
+    int first_mat, n_all;       /* of a divided bank: the number of the first, and of all ranks' */
     int n_tiles;                /* of one matrix */
     size_t tile_bytes, bytes;
     uint8_t *data; /* [n_mats, n_tiles, tile_bytes] */
@@ -122,6 +123,7 @@ Weight *cpu_weight_new(Backend *b, const Tensor *source, int n_mats, Error *err)
     w.data = slab_take(&cpu_of(b)->slabs, w.bytes, "weights", &w.home, err);
     if (!w.data)
         return NULL;
+    w.n_all = n_mats;
     Weight *weight = mem_alloc(sizeof *weight);
     *weight = w;
     if (source->data)
@@ -129,9 +131,28 @@ Weight *cpu_weight_new(Backend *b, const Tensor *source, int n_mats, Error *err)
     return weight;
 }
 
+Weight *cpu_bank_new_divided(Backend *b, DType type, int n_mats, int n_rows, int n_cols, Error *err)
+{
+    const int n_own = n_mats / b->n_ranks;
+    const Tensor empty = {type, 3, {n_own, n_rows, n_cols}, NULL, 0};
+    ASSERT(n_own * b->n_ranks == n_mats);
+    Weight *w = cpu_weight_new(b, &empty, n_own, err);
+    if (!w)
+        return NULL;
+    w->first_mat = b->rank * n_own;
+    w->n_all = n_mats;
+    cpu_of(b)->has_divided = b->n_ranks > 1;
+    return w;
+}
+
+bool cpu_weight_is_divided(const Weight *w) { return w->n_all > w->n_mats; }
+
 void cpu_weight_set(Backend *b, Weight *w, int mat, const Tensor *source)
 {
-    ASSERT(mat >= 0 && mat < w->n_mats);
+    ASSERT(mat >= 0 && mat < w->n_all);
+    mat -= w->first_mat;
+    if (mat < 0 || mat >= w->n_mats)
+        return;
     ASSERT(tensor_n_rows(source) == w->n_rows && tensor_n_cols(source) == w->n_cols);
     ASSERT(source->type == w->type || source->type == DTYPE_F32);
     pack(b, w, mat, 1, source);
@@ -325,8 +346,8 @@ void cpu_matmul(Backend *b, int n, Weight *const w[], Mat x, const Mat y[])
     pool_run(cpu_of(b)->pool, job.n_tasks, matmul_task, &job);
 }
 
-void cpu_matmul_experts(Backend *b, int n, Weight *const bank[], const MoeRoutes *routes, Mat x,
-                        const Mat y[])
+void cpu_matmul_experts_here(Backend *b, int n, Weight *const bank[], const MoeRoutes *routes,
+                             Mat x, const Mat y[])
 {
     if (x.rows == 0)
         return;
@@ -334,13 +355,12 @@ void cpu_matmul_experts(Backend *b, int n, Weight *const bank[], const MoeRoutes
     for (int e = 0; e < routes->n_experts; e++) {
         int from = routes->offset[e], rows = routes->offset[e + 1] - from;
         if (rows > 0)
-            add_run(&job, e, from, rows);
+            add_run(&job, e % bank[0]->n_mats, from, rows);
     }
     pool_run(cpu_of(b)->pool, job.n_tasks, matmul_task, &job);
 }
 
-WeightView cpu_weight_view(const Weight *w, int mat)
+WeightView cpu_weight_view(const Weight *w, int e)
 {
-    ASSERT(mat >= 0 && mat < w->n_mats);
-    return (WeightView){w->type, tile_of(w, mat, 0), w->tile_bytes, w->n_rows, w->n_cols};
+    return (WeightView){w->type, tile_of(w, e % w->n_mats, 0), w->tile_bytes, w->n_rows, w->n_cols};
 }

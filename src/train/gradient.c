@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* log2 of the largest number of grains, and one more: the sums that wait in the tree. */
-enum { SUMS_MAX = 11 };
+enum { SUMS_MAX = 11, RANKS_MAX = 1 << (SUMS_MAX - 1) };
 
 struct Gradient {
     const Params *params;
@@ -21,6 +21,8 @@ struct Gradient {
     float *parts[SUMS_MAX];
     int n_parts;
     size_t part_size, *tied_cuts;
+    float *bank; /* of divided experts: room for the largest bank's gradient */
+    size_t bank_size;
     LayerGrads *layers;
     /* What grains tell: the loss, then of each mixture's expert the probabilities' sum, and of each
      * layer the router's entropy. */
@@ -65,6 +67,21 @@ static bool take_sums(Gradient *g, Error *err)
     return true;
 }
 
+static bool take_bank(Gradient *g, Error *err)
+{
+    Backend *b = backend_of(g);
+    if (!g->params->divides_experts)
+        return true;
+    for (int i = 0; i < g->params->n; i++) {
+        const Param *p = &g->params->items[i];
+        if (p->n_mats > 1 && p->size > g->bank_size)
+            g->bank_size = p->size;
+    }
+    if (g->bank_size > 0)
+        g->bank = b->alloc(b, sizeof(float) * g->bank_size, "gradients of experts", err);
+    return g->bank || g->bank_size == 0;
+}
+
 static bool take_told(Gradient *g, Error *err)
 {
     Backend *b = backend_of(g);
@@ -102,7 +119,7 @@ Gradient *gradient_open(const Params *p, const Shards *shards, const GradientOpt
         error_set(err, ERROR_LIMIT, "batch: %d rows of %d tokens at a time are too many",
                   options->micro_rows, options->row_tokens);
     else if (micro_open(&g->micro, p, (int)n_tokens, options->recomputes, err) &&
-             take_sums(g, err) && take_told(g, err))
+             take_sums(g, err) && take_bank(g, err) && take_told(g, err))
         return g;
     gradient_close(g);
     return NULL;
@@ -121,6 +138,8 @@ void gradient_close(Gradient *g)
         if (g->parts[i])
             b->free(b, g->parts[i], sizeof(float) * g->part_size);
     }
+    if (g->bank)
+        b->free(b, g->bank, sizeof(float) * g->bank_size);
     if (g->told_part)
         b->free(b, g->told_part, g->told_cuts[b->n_ranks]);
     if (g->totals.counts)
@@ -249,6 +268,24 @@ static void add(Gradient *g, size_t n, const float *x, float *y)
     b->blend(b, n, 1.0f, x, 1.0f, y);
 }
 
+/* Gradients of divided experts, which lie where the experts are, one for each rank's rows: each
+ * rank gets those of its own rows, as if it held all experts. */
+static void return_experts(Gradient *g, float *sum)
+{
+    Backend *b = backend_of(g);
+    size_t cuts[RANKS_MAX + 1];
+    for (int i = 0; i < g->params->n && g->bank; i++) {
+        const Param *p = &g->params->items[i];
+        if (p->n_mats == 1)
+            continue;
+        for (int r = 0; r <= b->n_ranks; r++)
+            cuts[r] = sizeof(float) * (p->size / (size_t)b->n_ranks) * (size_t)r;
+        b->all_to_all(b, sum + p->offset, cuts, g->bank, cuts);
+        b->copy(b, (Mat){g->bank, p->n_mats * p->n_rows, p->n_cols, p->n_cols},
+                (Mat){sum + p->offset, p->n_mats * p->n_rows, p->n_cols, p->n_cols});
+    }
+}
+
 /* Sums over ranks: this rank's part of a whole sum, and of what lies behind, to `part` and behind
  * it; or to their places in `sum` when part is NULL. */
 static void divide(Gradient *g, float *sum, float *part)
@@ -274,12 +311,16 @@ static const float *sum_grains(Gradient *g, BatchJob *job)
     for (int i = 0; i < g->n_own; i++) {
         float *sum = is_divided(g) ? g->sums[0] : g->sums[depth];
         grain_gradient(g, job, i, sum);
-        if (is_divided(g))
+        if (is_divided(g)) {
+            return_experts(g, sum);
             divide(g, sum, g->parts[depth]);
+        }
         depth++;
         for (int pairs = i + 1; pairs % 2 == 0; pairs /= 2, depth--)
             add(g, size, tree[depth - 1], tree[depth - 2]);
     }
+    if (!is_divided(g))
+        return_experts(g, g->sums[0]);
     float *part = tree[0], *tied = part + shards_size(s);
     if (g->options.zero == ZERO_OPTIMIZER && s->n > 1) {
         divide(g, g->sums[0], NULL);

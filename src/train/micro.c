@@ -75,6 +75,7 @@ bool micro_open(Micro *m, const Params *p, int tokens_max, bool recomputes, Erro
     m->kv = b->kv_new(b, DTYPE_F32, c->n_layers, c->n_kv_heads, c->head_dim, n, err);
     int cols = c->d_model > c->d_ff ? c->d_model : c->d_ff;
     cols = cols > c->n_heads * c->head_dim ? cols : c->n_heads * c->head_dim;
+    cols = cols > c->d_expert ? cols : c->d_expert;
     const int rows = c->n_experts_used > 1 ? n * c->n_experts_used : n;
     if (m->kv && step_open(&m->step, b, step_bytes(c, n, recomputes), err) && take_device(m, err) &&
         b->reserve(b, rows, cols, err) && b->reserve_training(b, n, widest_heads, err))

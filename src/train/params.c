@@ -38,7 +38,11 @@ static bool make_weight(Maker *m, const char *part, int n_mats, int n_rows, int 
     Backend *b = m->p->model->backend;
     const Tensor empty = {m->type, 3, {n_mats, n_rows, n_cols}, NULL, 0};
     param->is_residual = strstr(part, "o_proj") || strstr(part, "down_proj");
-    *w = param->weight = b->weight_new(b, &empty, n_mats, m->err);
+    if (n_mats > 1 && m->p->divides_experts)
+        *w = b->bank_new_divided(b, m->type, n_mats, n_rows, n_cols, m->err);
+    else
+        *w = b->weight_new(b, &empty, n_mats, m->err);
+    param->weight = *w;
     return *w || error_add(m->err, "%s", param->name);
 }
 
@@ -110,9 +114,13 @@ static bool make_all(Maker *maker)
     return true;
 }
 
-bool params_open(Params *p, const Config *c, Backend *b, DType type, Error *err)
+bool params_open(Params *p, const Config *c, Backend *b, DType type, bool divides_experts,
+                 Error *err)
 {
-    *p = (Params){0};
+    *p = (Params){.divides_experts = divides_experts && b->n_ranks > 1};
+    if (p->divides_experts && c->n_experts % b->n_ranks)
+        return error_set(err, ERROR_ARGUMENT, "%d experts cannot be divided over %d ranks",
+                         c->n_experts, b->n_ranks);
     p->items = ARENA_ARRAY(&p->arena, Param, 3 + 15 * c->n_layers);
     Model *m = p->model = mem_alloc(sizeof *m);
     m->config = *c;

@@ -23,6 +23,7 @@ typedef struct Params {
     Param *items;
     int n;
     size_t size; /* elements of a flat array */
+    bool divides_experts;
     Arena arena;
 } Params;
 
@@ -30,8 +31,10 @@ typedef struct Params {
 void param_matrix_name(const Param *param, int mat, char name[PARAM_NAME_BYTES]);
 
 /* A model of that shape whose weights are zeros of `type` (F32 or BF16), and its parameters. A tied
- * head is listed once, as the embedding. */
-bool params_open(Params *p, const Config *c, Backend *b, DType type, Error *err) MUST_USE;
+ * head is listed once, as the embedding. divides_experts: each rank holds its share of the experts
+ * (backend.h, bank_new_divided), and all ranks run the model together. */
+bool params_open(Params *p, const Config *c, Backend *b, DType type, bool divides_experts,
+                 Error *err) MUST_USE;
 void params_close(Params *p); /* a zeroed one is fine */
 
 /* Random masters, host memory [size]: matrices normal with deviation `deviation`, those that write

@@ -26,6 +26,7 @@ static const Field fields[] = {
     {"batch.balance", FIELD_REAL, AT(balance), 0, 1, 0.001, NULL, false},
     {"run.ranks", FIELD_INT, AT(ranks), 1, 256, 1, NULL, true},
     {"run.zero", FIELD_INT, AT(zero), 0, 2, 1, NULL, true},
+    {"run.expert_parallel", FIELD_BOOL, AT(divides_experts), 0, 1, 0, NULL, true},
     {"optimizer.kind", FIELD_CHOICE, AT(optimizer.kind), 0, 0, 0, "adamw|muon", false},
     {"optimizer.beta1", FIELD_REAL, AT(optimizer.beta1), 0, 0.99999, 0.9, NULL, false},
     {"optimizer.beta2", FIELD_REAL, AT(optimizer.beta2), 0, 0.99999, 0.95, NULL, false},

@@ -42,8 +42,9 @@ typedef struct TrainConfig {
     bool recomputes;
     double balance; /* coefficient of the load-balancing loss */
     /* run: what changes nothing in the result */
-    int ranks; /* a power of two that divides grains */
-    int zero;  /* ZeroStage */
+    int ranks;            /* a power of two that divides grains */
+    int zero;             /* ZeroStage */
+    bool divides_experts; /* over the ranks */
     OptimOptions optimizer;
     Schedule schedule;
     int64_t checkpoint_every, log_every;

@@ -49,7 +49,7 @@ static bool open_model(Trainer *t, Error *err)
     if (!t->backend)
         t->backend = backend_open("cpu", t->options.n_threads, err);
     return t->backend && ranks_open(&t->ranks, t->backend, err) &&
-           params_open(&t->params, &t->model, t->backend, c->compute, err) &&
+           params_open(&t->params, &t->model, t->backend, c->compute, c->divides_experts, err) &&
            optim_open(&t->optim, &t->params, &c->optimizer,
                       c->zero == ZERO_NONE ? 1 : t->backend->n_ranks, err);
 }

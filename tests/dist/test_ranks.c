@@ -66,6 +66,7 @@ typedef struct Case {
     OptimKind optimizer;
     int ranks, micro_rows;
     ZeroStage zero;
+    bool divides_experts;
     /* Out: what one rank saw. */
     float *masters; /* [size] */
     size_t size;
@@ -89,7 +90,8 @@ static bool train(void *context, Backend *b, Error *err)
     RowsText *text = mem_alloc(sizeof *text);
     const OptimOptions options = {c->optimizer, 0.9, 0.95, 1e-8, 0.1, 0.5, 0.95, 0};
     const int n_parts = c->zero == ZERO_NONE ? 1 : b->n_ranks;
-    if (!config_read(&config, json, err) || !params_open(&params, &config, b, c->compute, err) ||
+    if (!config_read(&config, json, err) ||
+        !params_open(&params, &config, b, c->compute, c->divides_experts, err) ||
         !optim_open(&optim, &params, &options, n_parts, err))
         return false;
     const GradientOptions how = {.grains = GRAINS,
@@ -147,7 +149,8 @@ static void run_case(Case *c)
 {
     Error err = {0};
     if (!backend_run_ranks("cpu", c->ranks, c->ranks, train, c, &err))
-        fail_msg("%d ranks, zero %d: %s", c->ranks, c->zero, err.message);
+        fail_msg("%d ranks, zero %d, experts divided %d: %s", c->ranks, c->zero, c->divides_experts,
+                 err.message);
 }
 
 /* One rank, and then each way to divide. */
@@ -160,23 +163,28 @@ static void check(const char *model, DType compute, OptimKind optimizer)
     static const struct {
         int ranks, micro_rows;
         ZeroStage zero;
+        bool divides_experts;
     } ways[] = {
-        {1, 1, ZERO_GRADIENTS}, {2, 2, ZERO_NONE},      {2, 1, ZERO_OPTIMIZER},
-        {2, 2, ZERO_GRADIENTS}, {4, 2, ZERO_OPTIMIZER}, {4, 1, ZERO_GRADIENTS},
+        {1, 1, ZERO_GRADIENTS, true}, {2, 2, ZERO_NONE, false},     {2, 1, ZERO_OPTIMIZER, false},
+        {2, 2, ZERO_GRADIENTS, true}, {4, 2, ZERO_OPTIMIZER, true}, {4, 1, ZERO_GRADIENTS, false},
+        {4, 1, ZERO_NONE, true},
     };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         Case other = {.model = model, .compute = compute, .optimizer = optimizer};
         other.ranks = ways[i].ranks;
         other.micro_rows = ways[i].micro_rows;
         other.zero = ways[i].zero;
+        other.divides_experts = ways[i].divides_experts;
         run_case(&other);
         for (int step = 0; step < STEPS; step++)
             if (memcmp(&one.gradient[step], &other.gradient[step], sizeof one.gradient[0]) != 0 ||
                 one.optim[step].grad_norm != other.optim[step].grad_norm)
-                fail_msg("%d ranks, zero %d, step %d: loss %.17g, not %.17g; norm %.17g, not %.17g",
-                         other.ranks, other.zero, step, other.gradient[step].loss,
-                         one.gradient[step].loss, other.optim[step].grad_norm,
-                         one.optim[step].grad_norm);
+                fail_msg(
+                    "%d ranks, zero %d, experts divided %d, step %d: loss %.17g, not %.17g; norm "
+                    "%.17g, not %.17g",
+                    other.ranks, other.zero, other.divides_experts, step, other.gradient[step].loss,
+                    one.gradient[step].loss, other.optim[step].grad_norm,
+                    one.optim[step].grad_norm);
         assert_memory_equal(one.masters, other.masters, sizeof(float) * one.size);
         mem_free(other.masters);
     }
@@ -232,7 +240,7 @@ static bool open_params(Params *params, const char *model, Backend *b)
     json_t *json = json_loads(model, 0, NULL);
     Config config;
     const bool ok =
-        config_read(&config, json, &err) && params_open(params, &config, b, DTYPE_F32, &err);
+        config_read(&config, json, &err) && params_open(params, &config, b, DTYPE_F32, false, &err);
     json_decref(json);
     return ok;
 }

@@ -67,7 +67,7 @@ static void rig_open(Rig *rig, const char *json, DType type, int n_threads, int 
     json_decref(config);
     rig->backend = backend_open("cpu", n_threads, &err);
     assert_non_null(rig->backend);
-    assert_ok(params_open(&rig->params, &rig->config, rig->backend, type, &err));
+    assert_ok(params_open(&rig->params, &rig->config, rig->backend, type, false, &err));
     assert_ok(micro_open(&rig->micro, &rig->params, tokens_max, recomputes, &err));
     const Config *c = &rig->config;
     const size_t n_tied = (size_t)c->n_vocab * (size_t)c->d_model;

@@ -65,7 +65,7 @@ static void fixture_open(Fixture *f, const char *file, DType compute, int n_toke
     assert_ok(config_read(&f->config, package_config(package), &err));
     const Config *c = &f->config;
     assert_ok(f->backend = backend_open("cpu", 2, &err));
-    assert_ok(params_open(&f->params, c, f->backend, compute, &err));
+    assert_ok(params_open(&f->params, c, f->backend, compute, false, &err));
     assert_ok(micro_open(&f->micro, &f->params, n_tokens, false, &err));
     f->masters = mem_alloc(sizeof(float) * f->params.size);
     f->grads = mem_alloc(sizeof(float) * f->params.size);
