@@ -54,7 +54,7 @@ static bool open_model(Trainer *t, Error *err)
                       c->zero == ZERO_NONE ? 1 : t->backend->n_ranks, err);
 }
 
-static bool open_data(Trainer *t, Error *err)
+static bool read_data(Trainer *t, Error *err)
 {
     char *folder = file_join(t->options.out, "data");
     const DataText text = {.tokenizer = t->texts.tokenizer,
@@ -68,6 +68,16 @@ static bool open_data(Trainer *t, Error *err)
     const bool ok = data_open(&t->data, t->config, &text, err);
     mem_free(folder);
     return ok;
+}
+
+/* The first rank tokenizes with all threads; the others find what it kept. */
+static bool open_data(Trainer *t, Error *err)
+{
+    Backend *b = t->backend;
+    if (ranks_is_first(&t->ranks) && !read_data(t, err))
+        return false;
+    ranks_first(&t->ranks, 0);
+    return b->group_is_ok(b, err) && (ranks_is_first(&t->ranks) || read_data(t, err));
 }
 
 static bool open_gradient(Trainer *t, Error *err)
