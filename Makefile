@@ -85,7 +85,8 @@ $(B)/builtin.o: src/api/builtin.S $(B)/builtin.gguf
 	@echo "  AS $<"
 	@$(CC) -DBUILTIN_MODEL='"$(B)/builtin.gguf"' -c -o $@ $<
 
-$(B)/tests/unit/test_api $(B)/tests/server/test_options: $(B)/builtin.o
+$(B)/tests/unit/test_api $(B)/tests/server/test_options $(B)/tests/fuzz/fuzz_request \
+build/fuzz/fuzz_request: $(B)/builtin.o
 
 # A test program a module (cmocka, TAP); a fuzz target replays its corpus when it is not libFuzzer's.
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libwen-internal.a

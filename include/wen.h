@@ -208,6 +208,7 @@ typedef struct wen_request {
 
     const char *tools;           /* with messages: JSON array in OpenAI's shape; NULL: none */
     const char *template_kwargs; /* with messages: JSON object, more variables; NULL: none */
+    bool continues_last;         /* with messages: the last one, the assistant's, is gone on with */
     int think;                   /* with messages: 1 on, 0 off, -1 as the model does by itself */
     int think_budget; /* tokens of thought, then it is closed; 0 is think off; -1: no limit */
     int max_tokens;   /* of thought and answer together; 0: the rest of the context */

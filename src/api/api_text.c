@@ -121,6 +121,34 @@ char *wen_render(const wen_model *m, const char *request, size_t *bytes, wen_err
 
 /* ---- The prompt of a request ----------------------------------------------------------------- */
 
+/* Cuts the prompt behind the text of its last message, which the model is to go on with. */
+static bool cut_behind_last(const json_t *messages, JinjaOutput *out, Error *err)
+{
+    const json_t *last = json_array_get(messages, json_array_size(messages) - 1);
+    const json_t *content = json_object_get(last, "content");
+    const char *role = json_string_value(json_object_get(last, "role"));
+    Str said = {json_string_value(content), json_string_length(content)};
+    while (said.bytes > 0 && strchr(" \t\r\n", said.data[said.bytes - 1]))
+        said.bytes--;
+    if (!role || strcmp(role, "assistant") != 0 || said.bytes == 0)
+        return error_set(err, ERROR_ARGUMENT,
+                         "messages: to be gone on with, the last one must be the assistant's and "
+                         "have text as its content");
+    Str text = buf_str(&out->text);
+    ptrdiff_t at = -1;
+    for (ptrdiff_t next; (next = str_find(text, said, (size_t)(at + 1))) >= 0;)
+        at = next;
+    if (at < 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "messages: the template changes the last one, it cannot be gone on with");
+    out->text.bytes = (size_t)at + said.bytes;
+    while (out->n_untrusted > 0 && out->untrusted[out->n_untrusted - 1].from >= out->text.bytes)
+        out->n_untrusted--;
+    if (out->n_untrusted > 0 && out->untrusted[out->n_untrusted - 1].to > out->text.bytes)
+        out->untrusted[out->n_untrusted - 1].to = out->text.bytes;
+    return true;
+}
+
 static bool render_messages(const wen_model *m, const wen_request *r, json_t *messages,
                             json_t *tools, json_t *kwargs, Ids *ids, Error *err)
 {
@@ -134,11 +162,12 @@ static bool render_messages(const wen_model *m, const wen_request *r, json_t *me
         .messages = messages,
         .tools = json_array_size(tools) > 0 ? tools : NULL,
         .kwargs = kwargs,
-        .add_generation_prompt = true,
+        .add_generation_prompt = !r->continues_last,
         .enable_thinking = r->think_budget == 0 ? 0 : r->think,
     };
     JinjaOutput out = {0};
     bool ok = chat_render(m->chat, &render, &out, err) &&
+              (!r->continues_last || cut_behind_last(messages, &out, err)) &&
               tokenizer_encode(m->tokenizer, buf_str(&out.text), out.untrusted, out.n_untrusted,
                                ids, err);
     jinja_output_free(&out);

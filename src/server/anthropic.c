@@ -272,8 +272,12 @@ static Exchange *open_messages(HttpCall *call)
     x->options.ask.n_logprobs = -1;
     json_t *messages = anthropic_messages(x->body, &fault);
     bool ok = messages != NULL;
-    if (ok)
+    if (ok) { /* an assistant's message at the end is the beginning of the answer */
+        const json_t *last = json_array_get(messages, json_array_size(messages) - 1);
+        const char *role = json_string_value(json_object_get(last, "role"));
+        x->options.ask.continues_last = strcmp(role, "assistant") == 0;
         options_set_messages(&x->options, messages);
+    }
     json_decref(messages);
     if (ok && options_finish(&x->options, &fault))
         return x;

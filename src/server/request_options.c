@@ -200,6 +200,7 @@ static bool read_rest(RequestOptions *o, const json_t *object, const char *where
     o->n = (int)n;
     return in_text(object, where, "model", &o->model, fault) &&
            in_bool(object, where, "ignore_eos", &o->ask.ignores_eos, fault) &&
+           in_bool(object, where, "continue_final_message", &o->ask.continues_last, fault) &&
            in_text(object, where, "cache_salt", &o->ask.cache_salt, fault);
 }
 

@@ -12,7 +12,7 @@
  *   thinking   see request_thinking.c
  *   tools      tools in the shapes of OpenAI (chat and responses) and Anthropic, tool_choice,
  *              parallel_tool_calls
- *   cache      cache_salt
+ *   others     cache_salt, continue_final_message
  *
  * A field of a wrong type or out of range is a 400 that names it; unknown fields are ignored, as
  * every peer does, because clients send many. What is not given comes from RequestDefaults, then

@@ -25,6 +25,7 @@ static const Route routes[] = {
     {"GET", "/api/ps", handle_ollama_ps, FAULT_OLLAMA, false, true},
     {"POST", "/api/show", handle_ollama_show, FAULT_OLLAMA, false, false},
     {"GET", "/api/version", handle_version, FAULT_OLLAMA, true, true},
+    {"POST", "/infill", handle_infill, FAULT_OPENAI, false, false},
     {"POST", "/tokenize", handle_tokenize, FAULT_OPENAI, false, false},
     {"POST", "/detokenize", handle_detokenize, FAULT_OPENAI, false, false},
     {"POST", "/apply-template", handle_render, FAULT_OPENAI, false, false},
