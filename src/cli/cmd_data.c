@@ -15,6 +15,7 @@ typedef struct DataCommand {
 
 static const DataCommand commands[] = {
     {"make", data_make, "documents and problems of the task families"},
+    {"families", data_families, "the task families, with an example each"},
     {"inspect", data_inspect, "counts, lengths, families and duplicates of a file"},
     {"dedup", data_dedup, "without exact and near copies"},
     {"decontaminate", data_decontaminate, "without passages of evaluation sets"},

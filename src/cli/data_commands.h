@@ -4,6 +4,7 @@
 
 int data_decontaminate(int argc, char **argv);
 int data_dedup(int argc, char **argv);
+int data_families(int argc, char **argv);
 int data_inspect(int argc, char **argv);
 int data_make(int argc, char **argv);
 int data_mix(int argc, char **argv);

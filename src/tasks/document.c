@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+_Static_assert(TOOL_CALCULATOR == 0, "idle_tools leaves the first one out");
+
 enum {
     TURNS_MAX = 3,
     TRIES_MAX = 20,     /* for a document that is short enough */
@@ -145,11 +147,11 @@ static void plan_flags(Plan *plan)
     }
 }
 
-/* One or two tools that the question does not need. */
+/* One or two tools that the question does not need; never the calculator, which many could use. */
 static Str idle_tools(Plan *plan, DocumentMaker *maker)
 {
-    const int first = (int)rng_below(&plan->rng, N_TOOLS);
-    const int second = (int)rng_below(&plan->rng, N_TOOLS);
+    const int first = 1 + (int)rng_below(&plan->rng, N_TOOLS - 1);
+    const int second = 1 + (int)rng_below(&plan->rng, N_TOOLS - 1);
     buf_clear(&maker->line);
     buf_printf(&maker->line, "[%s", tool_objects[first]);
     if (second != first)

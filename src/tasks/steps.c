@@ -8,7 +8,14 @@ int64_t step_value(int64_t a, char op, int64_t b)
     return op == '+' ? a + b : op == '-' ? a - b : a * b;
 }
 
-/* " = 480 + 56", nothing when |a| has only one digit that is not 0. */
+static bool is_power_of_ten(int64_t n)
+{
+    while (n > 0 && n % 10 == 0)
+        n /= 10;
+    return n == 1;
+}
+
+/* " = 480 + 56", nothing when |a| has only one digit that is not 0, or nothing is to be done. */
 static void think_parts(Maker *m, int64_t a, int64_t b)
 {
     const bool is_negative = (a < 0) != (b < 0);
@@ -17,7 +24,7 @@ static void think_parts(Maker *m, int64_t a, int64_t b)
     int64_t unit = 1;
     for (int64_t rest = size; rest > 0; rest /= 10)
         n += rest % 10 != 0;
-    if (n < 2 || by == 0)
+    if (n < 2 || by == 0 || is_power_of_ten(by))
         return;
     while (unit * 10 <= size)
         unit *= 10;
