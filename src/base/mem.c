@@ -82,6 +82,19 @@ void *mem_try_grow(void *block, size_t old_bytes, size_t new_bytes, const char *
 
 void mem_free(void *block) { free(block); }
 
+void *mem_more(void *items, size_t item_bytes, size_t n, size_t *capacity)
+{
+    if (n < *capacity)
+        return items;
+    size_t grown = *capacity ? 2 * *capacity : 16;
+    void *more = mem_alloc(item_bytes * grown);
+    if (n)
+        memcpy(more, items, item_bytes * n);
+    mem_free(items);
+    *capacity = grown;
+    return more;
+}
+
 char *mem_strndup(const char *text, size_t bytes)
 {
     char *copy = mem_alloc(bytes + 1);

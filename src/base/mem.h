@@ -26,6 +26,9 @@ void *mem_try_alloc(size_t bytes, const char *what, Error *err) MUST_USE;
 void *mem_try_grow(void *block, size_t old_bytes, size_t new_bytes, const char *what,
                    Error *err) MUST_USE;
 void mem_free(void *block);
+/* Room for one more of n items in a growing array: returns it, moved and doubled when it was full.
+ * For arrays that are bounded. */
+void *mem_more(void *items, size_t item_bytes, size_t n, size_t *capacity);
 char *mem_strdup(const char *text);
 char *mem_strndup(const char *text, size_t bytes);
 
