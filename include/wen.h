@@ -198,6 +198,12 @@ typedef struct wen_sampling {
     int n_bias;
 } wen_sampling;
 
+typedef enum wen_tool_choice {
+    WEN_TOOLS_AUTO,     /* text, calls or both; a call that is begun follows its tool's schema */
+    WEN_TOOLS_NONE,     /* no call */
+    WEN_TOOLS_REQUIRED, /* calls and no text */
+} wen_tool_choice;
+
 typedef struct wen_request {
     /* The prompt, one of three. Text in messages is untrusted: special tokens in it stay text. */
     const char *messages; /* JSON array in OpenAI's shape, rendered by the model's template */
@@ -218,6 +224,24 @@ typedef struct wen_request {
     int n_logprobs;   /* -1: no WEN_EVENT_TOKEN; 0 .. 128: with that many alternatives */
     int parses_tools; /* <tool_call> blocks become events: 1 yes, 0 no, -1 if tools are given */
     bool ignores_eos; /* goes on until another limit; for measuring */
+
+    /* The form of the answer, at most one of these four; thoughts stay free. It is enforced token
+     * by token, and what it leaves no choice about is put in without asking the model
+     * (wen_event.is_forced). What cannot be enforced is WEN_ERROR_ARGUMENT, and the message names
+     * it. docs/grammar.md has the details. */
+    const char *json_schema; /* JSON that this JSON Schema accepts; "{\"type\": \"object\"}" for any
+                                object */
+    const char *regex;       /* text that this expression matches as a whole */
+    const char *grammar;     /* GBNF, llama.cpp's notation */
+    const char *const *choices; /* [n_choices]: one of these texts */
+    int n_choices;
+
+    /* With tools, if calls become events (but NONE, which always holds): calls as the model writes
+     * them, names and arguments enforced. With json_schema, AUTO means JSON or calls; with the
+     * other forms, no calls. */
+    wen_tool_choice tool_choice;
+    const char *tool_name;  /* with WEN_TOOLS_REQUIRED: this tool; NULL: any */
+    bool makes_single_call; /* at most one call */
     const char *cache_salt; /* computed prompts are shared among equal salts only; NULL: one */
 } wen_request;
 

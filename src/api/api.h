@@ -63,6 +63,8 @@ struct wen_model {
     int n_types;
     uint64_t file_bytes; /* of all tensors */
     DType matrix_type;   /* what the model "is" */
+    pthread_mutex_t trie_mutex;
+    TokenTrie *trie; /* made for the first grammar; guarded by trie_mutex */
 };
 
 wen_model *model_ref(wen_model *model);
@@ -86,6 +88,28 @@ json_t *api_parse_json(const char *text, const char *what, Error *err) MUST_USE;
 /* The request's prompt as ids. */
 bool prompt_build(const wen_model *model, const wen_request *request, Ids *ids,
                   Error *err) MUST_USE;
+
+/* ---- api_grammar.c --------------------------------------------------------------------------- */
+
+/* Grammars by what they were made from, the ones asked for last. Each engine has its own, as a
+ * grammar belongs to one model thread. Zeroed is ready but for the mutex. */
+enum { GRAMMARS_KEPT = 32 };
+typedef struct GrammarCache {
+    pthread_mutex_t mutex;
+    struct KeptGrammar {
+        Buf key;
+        Grammar *grammar;
+        uint64_t last_used;
+    } kept[GRAMMARS_KEPT];
+    uint64_t n_used;
+} GrammarCache;
+
+void grammar_cache_open(GrammarCache *cache);
+void grammar_cache_close(GrammarCache *cache);
+/* The grammar that a request asks for, a reference for the caller, or NULL without an error: none.
+ * parse_tools: calls become events. */
+bool request_grammar(wen_engine *engine, const wen_request *request, bool parse_tools,
+                     Grammar **grammar, Error *err) MUST_USE;
 
 /* ---- api_engine.c, api_reply.c: the model thread and its clients ----------------------------- */
 
@@ -158,6 +182,7 @@ struct wen_engine {
     pthread_t thread;
     int n_replies_max;
     wen_reply *active; /* the model thread's: replies that the Engine works on */
+    GrammarCache grammars;
     /* Guarded by mutex. */
     pthread_mutex_t mutex;
     pthread_cond_t work;

@@ -201,6 +201,7 @@ static void engine_destroy(wen_engine *e)
     turn_take(&e->model->turn);
     engine_close(e->engine);
     turn_give(&e->model->turn);
+    grammar_cache_close(&e->grammars);
     pthread_mutex_destroy(&e->mutex);
     pthread_cond_destroy(&e->work);
     wen_model_close(e->model);
@@ -223,6 +224,7 @@ wen_engine *wen_engine_open(wen_model *m, const wen_engine_options *options, wen
     e->engine = inner;
     e->n_replies_max = options->max_replies ? options->max_replies : REPLIES_MAX;
     e->n_refs = 1;
+    grammar_cache_open(&e->grammars);
     pthread_mutex_init(&e->mutex, NULL);
     pthread_cond_init(&e->work, NULL);
     if (start_thread(e, &error))

@@ -163,12 +163,14 @@ static void model_destroy(wen_model *m)
     if (m->backend)
         m->backend->close(m->backend);
     chat_template_close(m->chat);
+    token_trie_close(m->trie);
     tokenizer_close(m->tokenizer);
     json_decref(m->generation);
     for (int i = 0; i < m->n_types; i++)
         mem_free((char *)m->types[i].name);
     mem_free(m->path);
     turn_close(&m->turn);
+    pthread_mutex_destroy(&m->trie_mutex);
     mem_free(m);
 }
 
@@ -188,6 +190,7 @@ wen_model *wen_model_open(const char *path, const wen_model_options *options, we
     m->path = mem_strdup(path);
     atomic_init(&m->n_refs, 1);
     turn_open(&m->turn);
+    pthread_mutex_init(&m->trie_mutex, NULL);
     bool ok = fill(m, package, options, &error);
     package_close(package); /* the weights are packed: the files are needed no more */
     if (ok)

@@ -210,6 +210,7 @@ void reply_destroy(wen_reply *r)
     queue_free(&r->front);
     queue_free(&r->back);
     pthread_cond_destroy(&r->arrived);
+    grammar_unref(r->request.grammar);
     arena_close(&r->arena);
     mem_free(r);
 }
@@ -299,7 +300,8 @@ static wen_reply *make_reply(wen_engine *e, const wen_request *request, Error *e
     bool ok = prompt_build(e->model, request, &ids, err);
     if (ok) {
         reply->request = convert(e->model, request, &ids);
-        ok = engine_check(e->engine, &reply->request, err) && own(reply, err);
+        ok = engine_check(e->engine, &reply->request, err) && own(reply, err) &&
+             request_grammar(e, request, reply->request.parse_tools, &reply->request.grammar, err);
     }
     ids_free(&ids);
     if (!ok) {

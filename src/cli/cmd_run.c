@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INPUT_BYTES_MAX = 256 << 20, OPTIONS_MAX = 32, STOPS_MAX = 16 };
+enum { INPUT_BYTES_MAX = 256 << 20, FORM_BYTES_MAX = 4 << 20, OPTIONS_MAX = 40, STOPS_MAX = 16 };
 
 typedef struct Run {
     ModelArgs model_args;
@@ -26,6 +26,8 @@ typedef struct Run {
     double temperature, top_p, min_p;
     double presence_penalty, frequency_penalty, repetition_penalty;
     ArgList stops, biases;
+    const char *schema_file, *grammar_file;
+    Buf schema, grammar; /* what they hold */
     int32_t bias_ids[ARG_LIST_MAX];
     float bias[ARG_LIST_MAX];
     Buf prompt;
@@ -61,6 +63,10 @@ static void put_options(Run *r, Arg *options)
         {"stop", 0, ARG_LIST, &r->stops, "TEXT", "end the answer before TEXT; may be repeated", 0,
          0},
         {"logit-bias", 0, ARG_LIST, &r->biases, "ID=X", "add X to a token's logit; may be repeated",
+         0, 0},
+        {"json-schema", 0, ARG_TEXT, &r->schema_file, "FILE",
+         "the answer is JSON that this JSON Schema accepts", 0, 0},
+        {"grammar", 0, ARG_TEXT, &r->grammar_file, "FILE", "the answer follows this GBNF grammar",
          0, 0},
         {"logprobs", 0, ARG_INT, &r->n_logprobs, "N",
          "with --json: every token with N alternatives", 0, 128},
@@ -110,7 +116,15 @@ static bool check_options(Run *r, Error *err)
         return error_set(err, ERROR_ARGUMENT, "--stop: at most %d times", STOPS_MAX);
     if (r->n_logprobs >= 0 && !r->is_json)
         return error_set(err, ERROR_ARGUMENT, "--logprobs: only together with --json");
+    if (r->schema_file && r->grammar_file)
+        return error_set(err, ERROR_ARGUMENT, "--json-schema and --grammar: one of them");
     return read_biases(r, err) && model_args_check(&r->model_args, err);
+}
+
+static bool read_forms(Run *r, Error *err)
+{
+    return (!r->schema_file || file_read(&r->schema, r->schema_file, FORM_BYTES_MAX, err)) &&
+           (!r->grammar_file || file_read(&r->grammar, r->grammar_file, FORM_BYTES_MAX, err));
 }
 
 static wen_request make_request(const Run *r)
@@ -136,6 +150,8 @@ static wen_request make_request(const Run *r)
     request.n_stops = r->stops.n;
     request.n_logprobs = (int)r->n_logprobs;
     request.parses_tools = r->is_json;
+    request.json_schema = r->schema_file ? buf_str(&r->schema).data : NULL;
+    request.grammar = r->grammar_file ? buf_str(&r->grammar).data : NULL;
     return request;
 }
 
@@ -273,6 +289,10 @@ int cmd_run(int argc, char **argv)
         return status;
     if (!check_options(&r, &err))
         return term_usage("run", err.message);
+    if (!read_forms(&r, &err)) {
+        term_note("%s", err.message);
+        return 1;
+    }
     take_words(&r, &words);
     InputKind input = term_input_kind();
     if (input == INPUT_DATA && !read_input(&r, &err)) {
@@ -287,5 +307,7 @@ int cmd_run(int argc, char **argv)
         return term_usage("run", "--json needs a prompt");
     status = run(&r);
     buf_free(&r.prompt);
+    buf_free(&r.schema);
+    buf_free(&r.grammar);
     return status;
 }

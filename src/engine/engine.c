@@ -59,9 +59,12 @@ static bool make_rules(Engine *e, const Tokenizer *tokenizer, const EngineOption
         return error_set(err, ERROR_FORMAT,
                          "the tokenizer has %d tokens, the model's embedding only %d rows",
                          tokenizer_n_tokens(tokenizer), c->n_vocab);
+    rules->think_id = tokenizer_added_id(tokenizer, "<think>");
+    rules->call_id = tokenizer_added_id(tokenizer, "<tool_call>");
     if (tokenizer_added_id(tokenizer, "</think>") >= 0)
         return tokenizer_encode_all(tokenizer, str_from(close_thought_text), &rules->close_thought,
-                                    err);
+                                    err) &&
+               tokenizer_encode_plain(tokenizer, STR("\n\n"), &rules->behind_thought, err);
     return true;
 }
 
@@ -159,6 +162,7 @@ void engine_close(Engine *e)
     kv_close(&e->kv);
     step_close(&e->step);
     ids_free(&e->rules.close_thought);
+    ids_free(&e->rules.behind_thought);
     mem_free(e->all);
     mem_free(e->waiting);
     mem_free(e->running);

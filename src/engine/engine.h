@@ -12,6 +12,7 @@
 
 #include "model/forward.h"
 #include "model/kv.h"
+#include "text/grammar.h"
 #include "text/reply.h"
 #include "text/tokenizer.h"
 
@@ -60,6 +61,9 @@ typedef struct Request {
     bool parse_tools; /* <tool_call> blocks become events */
     bool ignore_eos;
     uint64_t cache_salt; /* prefixes are shared among equal salts only */
+    /* The form of what comes behind the thought; NULL: free. A sequence takes its own reference.
+     * Grammars that running requests use belong to the engine's thread. */
+    Grammar *grammar;
 } Request;
 
 Request request_defaults(void);
@@ -103,7 +107,7 @@ typedef struct Event {
     Str text;            /* borrowed until the next engine_step or engine_next */
     int32_t id;          /* EVENT_TOKEN; EVENT_DONE: the end token that was drawn, or -1 */
     float logprob;       /* of the raw logits; 0 for forced tokens */
-    bool is_forced;      /* put there by the budget, not drawn */
+    bool is_forced;      /* put there by the budget or the grammar, not drawn */
     const TokenTop *top; /* EVENT_TOKEN: n_top alternatives, best first; borrowed likewise */
     int n_top;
     FinishReason reason; /* EVENT_DONE */

@@ -1,5 +1,5 @@
 /* See sequence.h. The order of things when a token arrives: end of sequence, token event, parser,
- * stop strings, limits, then the thought's budget and loop guard. */
+ * stop strings, limits, then the thought's budget and loop guard, then the grammar's own tokens. */
 #include "engine/sequence.h"
 
 #include "base/bug.h"
@@ -244,7 +244,49 @@ static bool seen_open(Sequence *s, int n_ids_max, Error *err)
     return true;
 }
 
-SampleRow sequence_sample_row(const Sequence *s)
+/* ---- The grammar ----------------------------------------------------------------------------- */
+
+/* Thoughts are free, and the answer begins with the first token that is not one's opening. */
+static bool grammar_rules_now(const Sequence *s)
+{
+    return s->matcher && reply_state(s->reply) != REPLY_IN_THINKING;
+}
+
+static bool may_open_thought(const Sequence *s)
+{
+    return s->budget > 0 && s->rules->think_id >= 0 && reply_may_open_thought(s->reply);
+}
+
+static void mask_set(uint32_t *mask, int32_t id, bool is_allowed)
+{
+    uint32_t bit = UINT32_C(1) << (id % 32);
+    mask[id / 32] = is_allowed ? mask[id / 32] | bit : mask[id / 32] & ~bit;
+}
+
+/* What the next token may be; NULL: anything. */
+static const uint32_t *make_mask(Sequence *s)
+{
+    const SequenceRules *rules = s->rules;
+    if (!s->matcher)
+        return NULL;
+    if (!grammar_rules_now(s)) {
+        /* A call inside of the thought would get around the grammar: the thought is closed first.
+         */
+        memset(s->mask, 0xFF, sizeof *s->mask * (size_t)grammar_trie(s->request.grammar)->n_words);
+        if (rules->call_id >= 0)
+            mask_set(s->mask, rules->call_id, false);
+        return s->mask;
+    }
+    matcher_mask(s->matcher, s->mask);
+    if (may_open_thought(s))
+        mask_set(s->mask, rules->think_id, true);
+    for (int i = 0; i < rules->n_eos && matcher_may_end(s->matcher); i++)
+        if (rules->eos_ids[i] < tokenizer_n_tokens(rules->tokenizer))
+            mask_set(s->mask, rules->eos_ids[i], true);
+    return s->mask;
+}
+
+SampleRow sequence_sample_row(Sequence *s)
 {
     const Sampling *p = &s->request.sampling;
     return (SampleRow){
@@ -264,6 +306,7 @@ SampleRow sequence_sample_row(const Sequence *s)
         .bias_ids = p->bias_ids,
         .bias = p->bias,
         .n_bias = p->n_bias,
+        .mask = make_mask(s),
         .n_top = s->request.n_logprobs > 0 ? s->request.n_logprobs : 0,
     };
 }
@@ -381,13 +424,43 @@ static bool take_token(Sequence *s, const Sampled *sampled, bool is_forced)
     return true;
 }
 
+/* Takes what the grammar leaves no choice about, without asking the model. */
+static void take_forced(Sequence *s)
+{
+    Ids forced = {0};
+    matcher_forced(s->matcher, &forced);
+    for (int i = 0; i < forced.n; i++)
+        if (!take_token(s, &(Sampled){.id = forced.data[i]}, true) ||
+            !matcher_accept(s->matcher, forced.data[i]))
+            break;
+    ids_free(&forced);
+    if (s->state != SEQUENCE_DONE && matcher_must_end(s->matcher))
+        sequence_finish(s, FINISH_STOP);
+}
+
+/* A token of the answer: the grammar goes on. */
+static void follow_grammar(Sequence *s, int32_t id)
+{
+    if (matcher_accept(s->matcher, id))
+        take_forced(s);
+    else /* the mask was empty: no token of this vocabulary goes on */
+        sequence_finish(s, FINISH_STOP);
+}
+
+static bool take_all(Sequence *s, const Ids *ids)
+{
+    for (int i = 0; i < ids->n; i++)
+        if (!take_token(s, &(Sampled){.id = ids->data[i]}, true))
+            return false;
+    return true;
+}
+
 static void close_thought(Sequence *s)
 {
     s->thought_is_closed = true;
     s->usage.thought_was_closed = true;
-    for (int i = 0; i < s->rules->close_thought.n; i++)
-        if (!take_token(s, &(Sampled){.id = s->rules->close_thought.data[i]}, true))
-            return;
+    if (take_all(s, &s->rules->close_thought) && grammar_rules_now(s))
+        take_forced(s);
 }
 
 static bool can_close_thought(const Sequence *s)
@@ -451,11 +524,26 @@ void sequence_accept(Sequence *s, const Sampled *sampled)
         return;
     }
     bool is_cut = is_inside_character(s, sampled->id);
+    bool ruled = grammar_rules_now(s);
     if (!take_token(s, sampled, false))
         return;
     if (can_close_thought(s) && !is_cut &&
         (reply_n_thinking_ids(s->reply) >= s->budget || is_looping(s)))
         close_thought(s);
+    else if (ruled && grammar_rules_now(s))
+        follow_grammar(s, sampled->id);
+    else if (grammar_rules_now(s) && take_all(s, &s->rules->behind_thought))
+        take_forced(s); /* the model has closed its thought */
+}
+
+static bool open_grammar(Sequence *s, Error *err)
+{
+    int n_words = grammar_trie(s->request.grammar)->n_words;
+    s->mask = arena_try_alloc(&s->arena, sizeof *s->mask * (size_t)n_words, "a request", err);
+    if (!s->mask)
+        return false;
+    s->matcher = matcher_new(s->request.grammar);
+    return true;
 }
 
 Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *request, Error *err)
@@ -486,8 +574,12 @@ Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *re
         .prompt = s->ids.data, .n_prompt = s->ids.n, .parse_tools = s->request.parse_tools};
     s->reply = reply_new(rules->tokenizer, &reply);
     s->budget = effective_budget(s);
+    if (request->grammar && !open_grammar(s, err))
+        goto fail;
     if (s->budget == 0 && can_close_thought(s))
         close_thought(s);
+    else if (grammar_rules_now(s) && !may_open_thought(s))
+        take_forced(s);
     return s;
 fail:
     sequence_free(s);
@@ -499,6 +591,7 @@ void sequence_free(Sequence *s)
     if (!s)
         return;
     reply_free(s->reply);
+    matcher_free(s->matcher);
     ids_free(&s->ids);
     buf_free(&s->pending);
     buf_free(&s->event_text);

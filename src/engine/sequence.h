@@ -11,7 +11,9 @@ typedef struct SequenceRules {
     int context; /* positions a sequence can have */
     int n_eos;
     int32_t eos_ids[2 * CONFIG_EOS_MAX];
-    Ids close_thought; /* the text that ends a thought early, as ids; empty: model cannot think */
+    Ids close_thought;  /* the text that ends a thought early, as ids; empty: model cannot think */
+    Ids behind_thought; /* what stands between a thought and an answer that has a grammar */
+    int32_t think_id, call_id; /* <think>, <tool_call>; -1: the model has none */
 } SequenceRules;
 
 typedef enum SequenceState { SEQUENCE_WAITING, SEQUENCE_RUNNING, SEQUENCE_DONE } SequenceState;
@@ -36,6 +38,8 @@ typedef struct Sequence {
     bool thought_is_closed; /* we closed it */
     int budget;             /* effective: tokens of thought, or INT_MAX */
     Buf pending;            /* answer text that might be the beginning of a stop string */
+    Matcher *matcher;       /* of the request's grammar, where the answer stands; NULL: none */
+    uint32_t *mask;         /* for the next token, with a matcher */
 
     /* For penalties: distinct ids and how often they were generated (0: only in the prompt). */
     int32_t *seen_ids, *seen_counts, *seen_slots;
@@ -67,8 +71,8 @@ void sequence_free(Sequence *s);
 void sequence_accept(Sequence *s, const Sampled *sampled);
 /* Ends it: releases held-back text and queues EVENT_DONE. The pages are the caller's. */
 void sequence_finish(Sequence *s, FinishReason reason);
-/* How its next token is to be drawn; borrows from s. */
-SampleRow sequence_sample_row(const Sequence *s);
+/* How its next token is to be drawn; borrows from s. Computes the grammar's mask. */
+SampleRow sequence_sample_row(Sequence *s);
 bool sequence_next_event(Sequence *s, Event *event);
 
 #endif

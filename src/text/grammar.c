@@ -128,7 +128,6 @@ void matcher_free(Matcher *m)
     if (m->after)
         m->after->before = m->before;
     grammar_unref(m->grammar);
-    ids_free(&m->taken);
     mem_free(m);
 }
 
@@ -147,18 +146,24 @@ static State step_id(Grammar *g, State s, int32_t id)
     return s;
 }
 
-/* An automaton that has grown big starts over; the places in it are found again. */
+/* An automaton that has grown big starts over from the places where its matchers are. */
 static void keep_small(Grammar *g)
 {
     if (machine_bytes(&g->machine) < GRAMMAR_MACHINE_BYTES)
         return;
+    size_t n = 0;
+    for (const Matcher *m = g->matchers; m; m = m->after)
+        n++;
+    State *states = mem_alloc(sizeof *states * (n + 1));
+    n = 0;
+    for (const Matcher *m = g->matchers; m; m = m->after)
+        states[n++] = m->state;
     mask_forget(g);
-    machine_reset(&g->machine);
-    for (Matcher *m = g->matchers; m; m = m->after) {
-        m->state = g->machine.start;
-        for (int i = 0; i < m->taken.n; i++)
-            m->state = step_id(g, m->state, m->taken.data[i]);
-    }
+    machine_reset(&g->machine, states, n);
+    n = 0;
+    for (Matcher *m = g->matchers; m; m = m->after)
+        m->state = states[n++];
+    mem_free(states);
 }
 
 bool matcher_accept(Matcher *m, int32_t id)
@@ -167,7 +172,6 @@ bool matcher_accept(Matcher *m, int32_t id)
     if (next == STATE_DEAD)
         return false;
     m->state = next;
-    ids_push(&m->taken, id);
     return true;
 }
 

@@ -40,8 +40,7 @@ static bool any_below(Grammar *g, State s, const TrieSlice *slice, uint32_t at)
     int depth = nodes[at].depth + 1;
     g->path[0] = s;
     for (uint32_t i = at + 1; i < nodes[at].behind;) {
-        State next =
-            machine_step(&g->machine, g->path[nodes[i].depth - depth], nodes[i].byte);
+        State next = machine_step(&g->machine, g->path[nodes[i].depth - depth], nodes[i].byte);
         if (next == STATE_DEAD) {
             i = nodes[i].behind;
             continue;

@@ -33,7 +33,7 @@ typedef struct Gbnf {
         int rule;
         bool is_defined;
         size_t used_at;
-    } *names;
+    } * names;
     size_t n_names, n_names_max;
 } Gbnf;
 
@@ -100,7 +100,8 @@ static struct Name *find_name(Gbnf *g, Str name)
         if (str_equal(g->names[i].name, name))
             return &g->names[i];
     g->names = mem_more(g->names, sizeof *g->names, g->n_names, &g->n_names_max);
-    g->names[g->n_names] = (struct Name){.name = name, .rule = rules_new(g->rules), .used_at = g->at};
+    g->names[g->n_names] =
+        (struct Name){.name = name, .rule = rules_new(g->rules), .used_at = g->at};
     return &g->names[g->n_names++];
 }
 
@@ -120,7 +121,9 @@ static bool read_char(Gbnf *g, uint32_t *c)
     *c = 0;
     for (int i = 0; i < n_digits; i++, g->at++) {
         int d = peek(g);
-        int value = d >= '0' && d <= '9' ? d - '0' : (d | 32) >= 'a' && (d | 32) <= 'f' ? (d | 32) - 'a' + 10 : -1;
+        int value = d >= '0' && d <= '9'                 ? d - '0'
+                    : (d | 32) >= 'a' && (d | 32) <= 'f' ? (d | 32) - 'a' + 10
+                                                         : -1;
         if (value < 0)
             return gbnf_fail(g, at, "an escape without its hexadecimal digits");
         *c = *c * 16 + (uint32_t)value;
@@ -203,8 +206,7 @@ static bool read_token(Gbnf *g, Piece *piece)
         id = tokenizer_added_id(g->trie->tokenizer, name);
         mem_free(name);
     }
-    if (id < 0 || id >= g->trie->n_tokens ||
-        !tokenizer_is_added(g->trie->tokenizer, (int32_t)id))
+    if (id < 0 || id >= g->trie->n_tokens || !tokenizer_is_added(g->trie->tokenizer, (int32_t)id))
         return gbnf_fail(g, from, "not an added token of this model");
     g->at = (size_t)end + 1;
     int rule = rules_new(g->rules); /* a token stands alone, it is never joined with bytes */
@@ -393,8 +395,7 @@ static bool read_rule(Gbnf *g)
     if (own->is_defined)
         return gbnf_fail(g, at, "a rule of this name is there already");
     own->is_defined = true;
-    if (!read_alternatives(g, false, own->rule, &unused) ||
-        !rules_check_size(g->rules, g->err))
+    if (!read_alternatives(g, false, own->rule, &unused) || !rules_check_size(g->rules, g->err))
         return false;
     if (g->n_names > GBNF_RULES_MAX)
         return error_set(g->err, ERROR_LIMIT, "grammar: over %d rules", GBNF_RULES_MAX);

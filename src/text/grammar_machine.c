@@ -19,8 +19,7 @@ static Ways ways_intern(Machine *m, const Way *ways, size_t n)
     int64_t found;
     for (size_t step = 0; (found = hash_index_next(&m->ways_index, hash, &step)) >= 0;) {
         const WaysNode *w = &m->ways[found];
-        if (w->n == n &&
-            (n == 0 || memcmp(m->all_ways + w->from, ways, sizeof *ways * n) == 0))
+        if (w->n == n && (n == 0 || memcmp(m->all_ways + w->from, ways, sizeof *ways * n) == 0))
             return (Ways)found;
     }
     WaysNode node = {(uint32_t)m->n_all_ways, (uint32_t)n};
@@ -272,24 +271,111 @@ void machine_open(Machine *m, Rules *finished)
     make_first_states(m);
 }
 
-void machine_reset(Machine *m)
+/* Copies of what the kept states are made of. */
+typedef struct Kept {
+    Thread *threads;
+    size_t n_threads;
+    Rx *rests; /* [n_threads] */
+    Way *all_ways;
+    WaysNode *ways;
+    size_t n_ways;
+    uint8_t *is_used; /* [n_ways] */
+    Ways *new_ways;   /* [n_ways] */
+} Kept;
+
+static void *copy_of(const void *items, size_t bytes)
 {
+    void *copy = mem_alloc(bytes + 1);
+    if (bytes)
+        memcpy(copy, items, bytes);
+    return copy;
+}
+
+static Kept keep(const Machine *m, const State *states, size_t n_states)
+{
+    Kept k = {.all_ways = copy_of(m->all_ways, sizeof(Way) * m->n_all_ways),
+              .ways = copy_of(m->ways, sizeof(WaysNode) * m->n_ways),
+              .n_ways = m->n_ways,
+              .is_used = mem_alloc(m->n_ways + 1),
+              .new_ways = mem_alloc(sizeof(Ways) * (m->n_ways + 1))};
+    for (size_t i = 0; i < n_states; i++)
+        k.n_threads += m->states[states[i]].n;
+    k.threads = mem_alloc(sizeof(Thread) * (k.n_threads + 1));
+    k.rests = mem_alloc(sizeof(Rx) * (k.n_threads + 1));
+    size_t n = 0;
+    for (size_t i = 0; i < n_states; i++) {
+        const StateNode *s = &m->states[states[i]];
+        for (uint32_t t = 0; t < s->n; t++, n++) {
+            k.threads[n] = m->all_threads[s->from + t];
+            k.rests[n] = k.threads[n].rest;
+            k.is_used[k.threads[n].ways] = true;
+        }
+    }
+    /* Tails are made before what they are behind of. */
+    for (size_t w = k.n_ways; w > 0; w--)
+        for (uint32_t i = 0; k.is_used[w - 1] && i < k.ways[w - 1].n; i++)
+            k.is_used[k.all_ways[k.ways[w - 1].from + i].behind] = true;
+    return k;
+}
+
+static void make_ways_again(Machine *m, Kept *k)
+{
+    for (size_t w = 0; w < k->n_ways; w++) {
+        if (!k->is_used[w])
+            continue;
+        Way *ways = k->all_ways + k->ways[w].from;
+        for (uint32_t i = 0; i < k->ways[w].n; i++)
+            ways[i].behind = k->new_ways[ways[i].behind];
+        k->new_ways[w] = ways_intern(m, ways, k->ways[w].n);
+    }
+}
+
+static void kept_close(Kept *k)
+{
+    mem_free(k->threads);
+    mem_free(k->rests);
+    mem_free(k->all_ways);
+    mem_free(k->ways);
+    mem_free(k->is_used);
+    mem_free(k->new_ways);
+}
+
+void machine_reset(Machine *m, State *kept, size_t n_kept)
+{
+    Kept k = keep(m, kept, n_kept);
+    uint32_t *n_threads = mem_alloc(sizeof *n_threads * (n_kept + 1));
+    bool *may_end = mem_alloc(n_kept + 1);
+    for (size_t i = 0; i < n_kept; i++) {
+        n_threads[i] = m->states[kept[i]].n;
+        may_end[i] = m->states[kept[i]].may_end;
+    }
     m->n_all_ways = m->n_ways = m->n_all_threads = m->n_states = 0;
     hash_index_clear(&m->ways_index);
     hash_index_clear(&m->state_index);
     pair_map_clear(&m->unions);
     arena_reset(&m->rows);
     m->row_bytes = 0;
-    rx_forget(m->pool, m->n_made_expressions);
+    rx_forget(m->pool, m->n_made_expressions, k.rests, k.n_threads);
     make_first_states(m);
+    make_ways_again(m, &k);
+    size_t n = 0;
+    for (size_t i = 0; i < n_kept; i++) {
+        begin_made(m);
+        m->made_may_end = may_end[i];
+        for (uint32_t t = 0; t < n_threads[i]; t++, n++)
+            add_thread(m, k.rests[n], k.new_ways[k.threads[n].ways]);
+        kept[i] = intern_made(m);
+    }
+    mem_free(n_threads);
+    mem_free(may_end);
+    kept_close(&k);
 }
 
 size_t machine_bytes(const Machine *m)
 {
     return m->row_bytes + m->n_states * (sizeof(StateNode) + 16) +
            m->n_all_threads * sizeof(Thread) + m->n_all_ways * sizeof(Way) +
-           m->unions.n_slots * sizeof(PairSlot) +
-           (rx_count(m->pool) - m->n_made_expressions) * 96;
+           m->unions.n_slots * sizeof(PairSlot) + (rx_count(m->pool) - m->n_made_expressions) * 96;
 }
 
 void machine_close(Machine *m)

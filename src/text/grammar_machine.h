@@ -75,8 +75,8 @@ typedef struct Machine {
 
 void machine_open(Machine *m, Rules *finished); /* takes the rules */
 void machine_close(Machine *m);
-/* Forgets all states but the start, which gets a new number. */
-void machine_reset(Machine *m);
+/* Forgets all states but kept [n_kept], which get new numbers, as the start does. */
+void machine_reset(Machine *m, State *kept, size_t n_kept);
 /* Memory that machine_reset would give back, about. */
 size_t machine_bytes(const Machine *m);
 

@@ -8,9 +8,9 @@
 #include <stdatomic.h>
 
 enum {
-    GRAMMAR_MASKS_MAX = 192,           /* kept, of 19 KB for 151,643 tokens */
-    GRAMMAR_MACHINE_BYTES = 64 << 20,  /* then the automaton starts over */
-    GRAMMAR_FORCED_BYTES = 4096,       /* looked ahead at once */
+    GRAMMAR_MASKS_MAX = 192,          /* kept, of 19 KB for 151,643 tokens */
+    GRAMMAR_MACHINE_BYTES = 64 << 20, /* then the automaton starts over */
+    GRAMMAR_FORCED_BYTES = 4096,      /* looked ahead at once */
 };
 
 typedef struct CachedMask {
@@ -47,7 +47,6 @@ struct Grammar {
 struct Matcher {
     Grammar *grammar;
     State state;
-    Ids taken; /* to find the state again when the automaton starts over */
     Matcher *before, *after;
 };
 

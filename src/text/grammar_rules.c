@@ -89,8 +89,8 @@ static bool *mark_rules(const Rules *r, const Uses *u, bool only_nullable)
     for (size_t a = 0; a < r->n_alts; a++) {
         for (uint32_t i = 0; i < r->alts[a].n; i++) {
             Sym s = r->made_syms[r->alts[a].from + i];
-            missing[a] += sym_is_rule(s) ||
-                          (only_nullable && !rx_is_nullable(r->pool, sym_rx_of(s)));
+            missing[a] +=
+                sym_is_rule(s) || (only_nullable && !rx_is_nullable(r->pool, sym_rx_of(s)));
         }
         if (missing[a] == 0 && !is_marked[r->alts[a].rule]) {
             is_marked[r->alts[a].rule] = true;

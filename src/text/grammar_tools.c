@@ -80,7 +80,8 @@ static bool add_tools(Tools *t, json_t *list, int call)
     if (!json_is_array(list) || json_array_size(list) > GRAMMAR_TOOLS_MAX)
         return error_set(t->err, ERROR_ARGUMENT, "tools: not an array of at most %d",
                          GRAMMAR_TOOLS_MAX);
-    json_array_foreach (list, i, tool) {
+    json_array_foreach(list, i, tool)
+    {
         const json_t *function = json_object_get(tool, "function");
         function = function ? function : tool; /* some leave the wrapping out */
         const char *name = json_string_value(json_object_get(function, "name"));
@@ -119,8 +120,9 @@ static bool add_answer(Tools *t, int *answer)
         json_error_t where;
         json_t *schema = json_loadb(t->asked->answer_schema.data, t->asked->answer_schema.bytes,
                                     JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
-        bool ok = schema ? schema_compile(t->rules, schema, false, answer, t->err)
-                         : error_set(t->err, ERROR_FORMAT, "the schema is not JSON: %s", where.text);
+        bool ok = schema
+                      ? schema_compile(t->rules, schema, false, answer, t->err)
+                      : error_set(t->err, ERROR_FORMAT, "the schema is not JSON: %s", where.text);
         json_decref(schema);
         return ok;
     }
@@ -169,7 +171,8 @@ Grammar *grammar_from_tools(const TokenTrie *trie, const ToolRules *asked, Error
     rules_new(t.rules); /* rule 0 is nobody's */
     bool ok = true;
     if (!list && asked->choice != TOOL_CHOICE_NONE)
-        ok = error_set(err, ERROR_FORMAT, "tools are not JSON: line %d: %s", where.line, where.text);
+        ok =
+            error_set(err, ERROR_FORMAT, "tools are not JSON: line %d: %s", where.line, where.text);
     else if (asked->choice != TOOL_CHOICE_NONE && (t.open_id < 0 || t.close_id < 0))
         ok = error_set(err, ERROR_UNSUPPORTED,
                        "this model has no <tool_call> tokens: its calls cannot be enforced");

@@ -368,6 +368,11 @@ ReplyState reply_state(const ReplyParser *p)
     return p->in_call && !may_be_thought ? REPLY_IN_TOOL : p->state;
 }
 
+bool reply_may_open_thought(const ReplyParser *p)
+{
+    return !p->plain && p->state == REPLY_UNDECIDED && !p->in_call && p->tags[TAG_THINK] >= 0;
+}
+
 int reply_n_thinking_ids(const ReplyParser *p) { return p->n_thinking; }
 
 int reply_n_calls(const ReplyParser *p) { return p->n_calls; }

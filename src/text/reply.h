@@ -61,6 +61,8 @@ typedef enum ReplyState {
     REPLY_IN_TOOL,
 } ReplyState;
 ReplyState reply_state(const ReplyParser *p);
+/* Nothing has been written yet, and a thought could still be opened. */
+bool reply_may_open_thought(const ReplyParser *p);
 int reply_n_thinking_ids(const ReplyParser *p); /* ids between the tags so far, tags not counted */
 int reply_n_calls(const ReplyParser *p);        /* complete tool calls so far */
 

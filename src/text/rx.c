@@ -44,7 +44,9 @@ static unsigned list_flags(const RxPool *p, const RxNode *n)
 
 static unsigned flags_of(const RxPool *p, const RxNode *n)
 {
-    unsigned a = n->kind >= RX_KIND_CONCAT && n->kind <= RX_KIND_REPEAT ? p->nodes[n->a].flags : 0;
+    bool has_inner =
+        n->kind == RX_KIND_CONCAT || n->kind == RX_KIND_NOT || n->kind == RX_KIND_REPEAT;
+    unsigned a = has_inner ? p->nodes[n->a].flags : 0;
     switch ((RxKind)n->kind) {
     case RX_KIND_EMPTY:
         return RX_NULLABLE | RX_IS_FINITE;
@@ -101,8 +103,7 @@ RxPool *rx_open(void)
     Rx all = rx_intern(p, (RxNode){.kind = RX_KIND_NOT, .a = RX_VOID});
     ASSERT(is_void == RX_VOID && empty == RX_EMPTY && all == RX_ALL);
     p->nodes[RX_VOID].flags |= RX_KNOWN_VOID;
-    p->nodes[RX_ALL].flags =
-        (uint8_t)((p->nodes[RX_ALL].flags & ~RX_MAY_BE_VOID) | RX_IS_INFINITE);
+    p->nodes[RX_ALL].flags = (uint8_t)((p->nodes[RX_ALL].flags & ~RX_MAY_BE_VOID) | RX_IS_INFINITE);
     return p;
 }
 
@@ -129,7 +130,59 @@ void rx_close(RxPool *p)
 
 size_t rx_count(const RxPool *p) { return p->n; }
 
-void rx_forget(RxPool *p, size_t count)
+static bool has_list(const RxNode *n) { return n->kind == RX_KIND_OR || n->kind == RX_KIND_AND; }
+
+static void mark(uint8_t *is_kept, size_t count, Rx a)
+{
+    if (a >= count)
+        is_kept[a - count] = true;
+}
+
+/* Parts are made before the whole, so one look from the end marks all parts of what is kept. */
+static void mark_parts(const RxPool *p, uint8_t *is_kept, size_t count)
+{
+    for (size_t i = p->n; i > count; i--) {
+        const RxNode *n = &p->nodes[i - 1];
+        if (!is_kept[i - 1 - count])
+            continue;
+        if (n->kind == RX_KIND_CONCAT || n->kind == RX_KIND_NOT || n->kind == RX_KIND_REPEAT)
+            mark(is_kept, count, n->a);
+        if (n->kind == RX_KIND_CONCAT)
+            mark(is_kept, count, n->b);
+        for (uint32_t k = 0; has_list(n) && k < n->b; k++)
+            mark(is_kept, count, p->lists[n->a + k]);
+    }
+}
+
+static Rx moved(const Rx *new_place, size_t count, Rx a)
+{
+    return a < count ? a : new_place[a - count];
+}
+
+/* Makes a kept expression again in the cut-back pool. */
+static Rx make_again(RxPool *p, RxNode n, const Rx *old_lists, const Rx *new_place, size_t count)
+{
+    switch ((RxKind)n.kind) {
+    case RX_KIND_CONCAT:
+        return rx_concat(p, moved(new_place, count, n.a), moved(new_place, count, n.b));
+    case RX_KIND_NOT:
+        return rx_not(p, moved(new_place, count, n.a));
+    case RX_KIND_REPEAT:
+        return rx_repeat(p, moved(new_place, count, n.a), n.min, n.max);
+    case RX_KIND_OR:
+    case RX_KIND_AND: {
+        size_t from = p->n_scratch;
+        for (uint32_t k = 0; k < n.b; k++)
+            rx_scratch_push(p, moved(new_place, count, old_lists[n.a + k]));
+        return rx_make_list(p, (RxKind)n.kind, from);
+    }
+    default: /* its number is of a table that stays */
+        n.classes = 0;
+        return rx_intern(p, n);
+    }
+}
+
+static void cut_back(RxPool *p, size_t count)
 {
     /* Lists belong to nodes in order; sets, divisions and classes may stay. */
     p->n_lists = 0;
@@ -138,11 +191,36 @@ void rx_forget(RxPool *p, size_t count)
     p->n = count;
     for (size_t i = 0; i < count; i++) {
         const RxNode *n = &p->nodes[i];
-        bool has_list = n->kind == RX_KIND_OR || n->kind == RX_KIND_AND;
-        if (has_list && n->a + n->b > p->n_lists)
+        if (has_list(n) && n->a + n->b > p->n_lists)
             p->n_lists = n->a + n->b;
         hash_index_add(&p->index, node_hash(p, n), (uint32_t)i);
     }
+}
+
+void rx_forget(RxPool *p, size_t count, Rx *kept, size_t n_kept)
+{
+    size_t n_new = p->n - count, n_lists = p->n_lists;
+    uint8_t *is_kept = mem_alloc(n_new + 1);
+    Rx *new_place = mem_alloc(sizeof(Rx) * (n_new + 1));
+    RxNode *nodes = mem_alloc(sizeof *nodes * (n_new + 1));
+    Rx *lists = mem_alloc(sizeof *lists * (n_lists + 1));
+    for (size_t i = 0; i < n_kept; i++)
+        mark(is_kept, count, kept[i]);
+    mark_parts(p, is_kept, count);
+    if (n_new)
+        memcpy(nodes, p->nodes + count, sizeof *nodes * n_new);
+    if (n_lists)
+        memcpy(lists, p->lists, sizeof *lists * n_lists);
+    cut_back(p, count);
+    for (size_t i = 0; i < n_new; i++)
+        if (is_kept[i])
+            new_place[i] = make_again(p, nodes[i], lists, new_place, count);
+    for (size_t i = 0; i < n_kept; i++)
+        kept[i] = moved(new_place, count, kept[i]);
+    mem_free(is_kept);
+    mem_free(new_place);
+    mem_free(nodes);
+    mem_free(lists);
 }
 
 /* ---- Bytes and texts ------------------------------------------------------------------------- */
@@ -325,9 +403,9 @@ static Rx join_sets(RxPool *p, RxKind kind, size_t from)
         }
         for (int w = 0; w < 4; w++) {
             uint64_t bits = p->sets[n->a].bits[w];
-            joined.bits[w] = !has_any              ? bits
+            joined.bits[w] = !has_any             ? bits
                              : kind == RX_KIND_OR ? joined.bits[w] | bits
-                                                   : joined.bits[w] & bits;
+                                                  : joined.bits[w] & bits;
         }
         has_any = true;
     }

@@ -6,7 +6,7 @@
  * the states of an automaton, made as they are reached. Bytes that an expression cannot tell apart
  * form a class; derivatives are kept for each class.
  *
- * A pool is not locked. It grows with every derivative; rx_mark and rx_forget cut it back. */
+ * A pool is not locked. It grows with every derivative; rx_forget cuts it back. */
 #ifndef WEN_TEXT_RX_H
 #define WEN_TEXT_RX_H
 
@@ -99,7 +99,7 @@ const ByteClasses *rx_classes_get(const RxPool *p, int classes);
 /* ---- Size ------------------------------------------------------------------------------------ */
 
 size_t rx_count(const RxPool *p); /* expressions */
-/* Expressions made after the mark are forgotten: their numbers mean nothing any more. */
-void rx_forget(RxPool *p, size_t count);
+/* Only the first `count` expressions stay, and kept [n_kept], which get new numbers. */
+void rx_forget(RxPool *p, size_t count, Rx *kept, size_t n_kept);
 
 #endif

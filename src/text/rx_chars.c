@@ -90,10 +90,9 @@ void char_set_free(CharSet *s)
 void char_set_add_escape(CharSet *s, char which)
 {
     /* White space of ECMAScript: WhiteSpace and LineTerminator, with category Zs. */
-    static const CharRange spaces[] = {{9, 13},          {32, 32},         {0xA0, 0xA0},
-                                       {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x2029},
-                                       {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000},
-                                       {0xFEFF, 0xFEFF}};
+    static const CharRange spaces[] = {
+        {9, 13},          {32, 32},         {0xA0, 0xA0},     {0x1680, 0x1680}, {0x2000, 0x200A},
+        {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
     switch (which) {
     case 'w':
         char_set_add(s, 'a', 'z');

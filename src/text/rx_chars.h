@@ -8,8 +8,8 @@
  * intersected and complemented. */
 typedef enum Spelling {
     SPELL_UTF8,
-    /* In a JSON string: \" and \\, \b \f \n \r \t, \u00xx (lower case) for the other controls, UTF-8
-     * for the rest. */
+    /* In a JSON string: \" and \\, \b \f \n \r \t, \u00xx (lower case) for the other controls,
+     * UTF-8 for the rest. */
     SPELL_JSON,
 } Spelling;
 

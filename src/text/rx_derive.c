@@ -144,8 +144,8 @@ static Rx derive_known(RxPool *p, Rx a, uint8_t byte)
     case RX_KIND_NOT:
         return rx_not(p, derive(p, n.a, byte));
     case RX_KIND_REPEAT: {
-        Rx rest = rx_repeat(p, n.a, n.min > 0 ? n.min - 1 : 0,
-                            n.max == RX_MANY ? RX_MANY : n.max - 1);
+        Rx rest =
+            rx_repeat(p, n.a, n.min > 0 ? n.min - 1 : 0, n.max == RX_MANY ? RX_MANY : n.max - 1);
         return rx_concat(p, derive(p, n.a, byte), rest);
     }
     case RX_KIND_MULTIPLE:

@@ -18,11 +18,11 @@
 #include <jansson.h>
 
 enum {
-    SCHEMA_SHAPES_MAX = 2048,      /* of one list of demands */
-    SCHEMA_WORK_MAX = 1 << 21,     /* keywords looked at, in all */
-    SCHEMA_DEPTH_MAX = 48,         /* of references and combinators without a property between */
-    SCHEMA_COUNT_MAX = 16384,      /* minItems, maxItems, minProperties, maxProperties */
-    SCHEMA_PATTERNS_MAX = 8,       /* patternProperties that may hold for one name */
+    SCHEMA_SHAPES_MAX = 2048,  /* of one list of demands */
+    SCHEMA_WORK_MAX = 1 << 21, /* keywords looked at, in all */
+    SCHEMA_DEPTH_MAX = 48,     /* of references and combinators without a property between */
+    SCHEMA_COUNT_MAX = 16384,  /* minItems, maxItems, minProperties, maxProperties */
+    SCHEMA_PATTERNS_MAX = 8,   /* patternProperties that may hold for one name */
     SCHEMA_CONTAINS_MAX = 3,
     SCHEMA_LENGTH_MAX = RX_REPEAT_MAX,
 };
@@ -78,15 +78,15 @@ typedef struct DemandList {
 
 typedef struct Shape {
     unsigned types;
-    json_t *values; /* a JSON array: one of these, whatever else is said; NULL: no enum */
+    json_t *values;    /* a JSON array: one of these, whatever else is said; NULL: no enum */
     Rx number, string; /* further restrictions; RX_ALL: none */
     bool is_integer;
     NumberBound low, high;
-    int64_t length_min, length_max; /* characters; -1: no maximum */
+    int64_t length_min, length_max;                               /* characters; -1: no maximum */
     int64_t items_min, items_max, properties_min, properties_max; /* likewise */
     const ArrayPart *arrays;
     const DemandList *contains; /* some item must, for each */
-    json_t *unique; /* the keyword's place; NULL: items may be equal */
+    json_t *unique;             /* the keyword's place; NULL: items may be equal */
     const ObjectPart *objects;
     const NameRule *names;
     const DemandList *name_demands; /* propertyNames */
@@ -147,7 +147,8 @@ Demands demands_add(Schema *s, Demands demands, Demand demand);
 uint64_t demands_hash(Demands demands);
 bool demands_equal(Demands a, Demands b);
 
-/* ---- schema_parts.c: what shapes say about names and items ------------------------------------ */
+/* ---- schema_parts.c: what shapes say about names and items ------------------------------------
+ */
 
 /* The `pattern` (a JSON string) as an expression over the inside of JSON strings. */
 bool schema_pattern(Schema *s, const json_t *schema, const char *keyword, const char *pattern,

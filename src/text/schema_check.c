@@ -82,9 +82,8 @@ static bool check_type(const json_t *value, const json_t *types)
     json_t *type;
     if (json_is_string(types))
         return has_type(value, json_string_value(types));
-    json_array_foreach (types, i, type)
-        if (json_is_string(type) && has_type(value, json_string_value(type)))
-            return true;
+    json_array_foreach(types, i, type) if (json_is_string(type) &&
+                                           has_type(value, json_string_value(type))) return true;
     return false;
 }
 
@@ -96,8 +95,8 @@ static bool check_number(const Check *c, const char *keyword, const json_t *boun
         return schema_is_multiple(c->value, bound);
     bool is_low = strstr(keyword, "inimum") != NULL, is_strict = keyword[0] == 'e';
     if (!is_strict)
-        is_strict =
-            json_is_true(json_object_get(c->schema, is_low ? "exclusiveMinimum" : "exclusiveMaximum"));
+        is_strict = json_is_true(
+            json_object_get(c->schema, is_low ? "exclusiveMinimum" : "exclusiveMaximum"));
     int order = schema_compare_numbers(c->value, bound);
     return (is_low ? order > 0 : order < 0) || (order == 0 && !is_strict);
 }
@@ -146,8 +145,7 @@ static size_t n_accepted(Check *c, const json_t *list)
 {
     size_t n = 0, i;
     json_t *sub;
-    json_array_foreach (list, i, sub)
-        n += accepts(c, sub, c->value);
+    json_array_foreach(list, i, sub) n += accepts(c, sub, c->value);
     return n;
 }
 
@@ -161,7 +159,8 @@ static bool check_properties(Check *c)
     Shape shape = {.objects = &part};
     if (!part.properties && !part.patterns && !part.others)
         return true;
-    json_object_foreach ((json_t *)(uintptr_t)c->value, key, item) {
+    json_object_foreach((json_t *)(uintptr_t)c->value, key, item)
+    {
         Demands demands = {0};
         if (!shape_property(c->s, &shape, str_from(key), &demands))
             c->failed = true;
@@ -184,7 +183,8 @@ static bool check_items(Check *c)
         items = json_object_get(c->schema, "additionalItems");
     }
     bool has_contained = !contains;
-    json_array_foreach (c->value, i, item) {
+    json_array_foreach(c->value, i, item)
+    {
         json_t *own = i < json_array_size(prefix) ? json_array_get(prefix, i) : items;
         if (own && !accepts(c, own, item))
             return false;
@@ -204,13 +204,13 @@ static bool check_names(Check *c, const char *keyword, const json_t *value)
     if (!json_is_object(c->value))
         return true;
     if (strcmp(keyword, "required") == 0) {
-        json_array_foreach (value, i, name)
-            if (!json_object_get(c->value, json_string_value(name)))
-                return false;
+        json_array_foreach(
+            value, i, name) if (!json_object_get(c->value, json_string_value(name))) return false;
         return true;
     }
     if (strcmp(keyword, "propertyNames") == 0) {
-        json_object_foreach ((json_t *)(uintptr_t)c->value, key, sub) {
+        json_object_foreach((json_t *)(uintptr_t)c->value, key, sub)
+        {
             json_t *text = json_string(key);
             bool ok = accepts(c, (json_t *)(uintptr_t)value, text);
             json_decref(text);
@@ -219,12 +219,12 @@ static bool check_names(Check *c, const char *keyword, const json_t *value)
         }
         return true;
     }
-    json_object_foreach ((json_t *)(uintptr_t)value, key, sub) { /* dependent... */
+    json_object_foreach((json_t *)(uintptr_t)value, key, sub)
+    { /* dependent... */
         if (!json_object_get(c->value, key))
             continue;
-        json_array_foreach (sub, i, name)
-            if (!json_object_get(c->value, json_string_value(name)))
-                return false;
+        json_array_foreach(
+            sub, i, name) if (!json_object_get(c->value, json_string_value(name))) return false;
         if (!json_is_array(sub) && !json_is_string(sub) && !accepts(c, sub, c->value))
             return false;
     }
@@ -235,9 +235,7 @@ static bool is_among(const json_t *value, const json_t *list)
 {
     size_t i;
     json_t *item;
-    json_array_foreach (list, i, item)
-        if (schema_values_equal(item, value))
-            return true;
+    json_array_foreach(list, i, item) if (schema_values_equal(item, value)) return true;
     return false;
 }
 
@@ -277,8 +275,7 @@ static bool check_keyword(Check *c, const char *keyword, json_t *value)
         return target && accepts(c, target, c->value);
     }
     if (strcmp(keyword, "if") == 0) {
-        json_t *sub =
-            json_object_get(c->schema, accepts(c, value, c->value) ? "then" : "else");
+        json_t *sub = json_object_get(c->schema, accepts(c, value, c->value) ? "then" : "else");
         return !sub || accepts(c, sub, c->value);
     }
     return true;
@@ -297,7 +294,8 @@ static bool check(Schema *s, json_t *schema, const json_t *value, bool *ok)
         return schema_fail(s, ERROR_UNSUPPORTED, schema, "$ref",
                            "refers to itself without an object or array between");
     Check c = {s, schema, value, false};
-    json_object_foreach (schema, keyword, argument) {
+    json_object_foreach(schema, keyword, argument)
+    {
         *ok = *ok && check_keyword(&c, keyword, argument);
         if (!*ok || c.failed)
             break;

@@ -93,7 +93,8 @@ static bool part_property(Schema *s, const ObjectPart *part, Str name, Demands *
     *is_known = own != NULL;
     if (own)
         *demands = demands_add(s, *demands, (Demand){own, false});
-    json_object_foreach (part->patterns, pattern, sub) {
+    json_object_foreach(part->patterns, pattern, sub)
+    {
         bool matches;
         if (!name_matches(s, part->patterns, pattern, name, &matches))
             return false;
@@ -158,7 +159,8 @@ static Demands parts_item(Schema *s, const ArrayPart *part, size_t i)
     if (!part)
         return (Demands){0};
     Demands demands = parts_item(s, part->before, i);
-    json_t *item = i < json_array_size(part->prefix) ? json_array_get(part->prefix, i) : part->items;
+    json_t *item =
+        i < json_array_size(part->prefix) ? json_array_get(part->prefix, i) : part->items;
     return item ? demands_add(s, demands, (Demand){item, false}) : demands;
 }
 

@@ -18,8 +18,7 @@ static void find_in(Schema *s, json_t *value, int depth)
     size_t i;
     if (depth > 256)
         return;
-    json_array_foreach (value, i, item)
-        find_in(s, item, depth + 1);
+    json_array_foreach(value, i, item) find_in(s, item, depth + 1);
     if (!json_is_object(value))
         return;
     if (id_of(value) || json_is_string(json_object_get(value, "$anchor")) ||
@@ -28,8 +27,7 @@ static void find_in(Schema *s, json_t *value, int depth)
             mem_more(s->resources, sizeof *s->resources, s->n_resources, &s->n_resources_max);
         s->resources[s->n_resources++] = value;
     }
-    json_object_foreach (value, key, item)
-        find_in(s, item, depth + 1);
+    json_object_foreach(value, key, item) find_in(s, item, depth + 1);
 }
 
 void schema_find_resources(Schema *s) { find_in(s, s->root, 0); }
@@ -146,13 +144,15 @@ static bool put_path_to(Buf *out, json_t *at, const json_t *wanted, int depth)
         return true;
     if (depth > 256)
         return false;
-    json_array_foreach (at, i, item) {
+    json_array_foreach(at, i, item)
+    {
         buf_printf(out, "/%zu", i);
         if (put_path_to(out, item, wanted, depth + 1))
             return true;
         out->bytes = before;
     }
-    json_object_foreach (at, key, item) {
+    json_object_foreach(at, key, item)
+    {
         buf_printf(out, "/%s", key);
         if (put_path_to(out, item, wanted, depth + 1))
             return true;

@@ -35,9 +35,8 @@ static Rx quoted_string(Schema *s, Rx inside)
     for (int i = 0; i < n; i++) {
         rx_and_parts(s->pool, inside, &parts);
         Rx not_this = rx_not_part(s->pool, parts[i]);
-        Rx part = not_this != RX_VOID
-                      ? rx_not(s->pool, rx_concat(s->pool, not_this, quote))
-                      : rx_concat(s->pool, parts[i], quote);
+        Rx part = not_this != RX_VOID ? rx_not(s->pool, rx_concat(s->pool, not_this, quote))
+                                      : rx_concat(s->pool, parts[i], quote);
         rest = rx_and(s->pool, rest, part);
     }
     /* The complement of text" holds more than text": only strings that end here. */
@@ -72,12 +71,14 @@ static void add_container(Schema *s, const json_t *value, Sym **syms, size_t *n,
     json_t *item;
     size_t i;
     add_sym(sym_rx(is_object ? s->object_open : s->array_open), syms, n, n_max);
-    json_array_foreach (value, i, item) {
+    json_array_foreach(value, i, item)
+    {
         if (i > 0)
             add_sym(sym_rx(s->comma), syms, n, n_max);
         add_value(s, item, syms, n, n_max);
     }
-    json_object_foreach ((json_t *)(uintptr_t)value, key, item) {
+    json_object_foreach((json_t *)(uintptr_t)value, key, item)
+    {
         if (!is_first)
             add_sym(sym_rx(s->comma), syms, n, n_max);
         is_first = false;
@@ -117,7 +118,8 @@ static Rx string_values(Schema *s, const json_t *values)
     Str *texts = mem_alloc(sizeof *texts * (n + 1));
     Buf *spelled = mem_alloc(sizeof *spelled * (n + 1));
     int n_texts = 0;
-    json_array_foreach (values, i, value) {
+    json_array_foreach(values, i, value)
+    {
         if (!json_is_string(value))
             continue;
         Buf *text = &spelled[n_texts];
@@ -139,7 +141,8 @@ static void add_values(Schema *s, int rule, const json_t *values)
     size_t i;
     json_t *value;
     Rx scalars = string_values(s, values);
-    json_array_foreach (values, i, value) {
+    json_array_foreach(values, i, value)
+    {
         if (json_is_object(value) || json_is_array(value)) {
             Sym *syms = NULL;
             size_t n = 0, n_max = 0;
@@ -166,8 +169,7 @@ typedef struct Chain {
 static bool chain_open(Schema *s, Chain *c, int64_t n_places, int64_t n_counts)
 {
     size_t bytes;
-    if (!mem_product((size_t)n_places, (size_t)n_counts, SIZE_MAX / 8, &bytes) ||
-        bytes > (1 << 22))
+    if (!mem_product((size_t)n_places, (size_t)n_counts, SIZE_MAX / 8, &bytes) || bytes > (1 << 22))
         return error_set(s->err, ERROR_LIMIT,
                          "schema: an object or array with %lld places and counts up to %lld",
                          (long long)n_places, (long long)n_counts);
@@ -219,8 +221,7 @@ static bool add_property(Schema *s, const Shape *shape, Object *o, Str name)
     Property p = {.name = name, .is_required = shape_requires(shape, name)};
     Demands demands = {0};
     bool allows;
-    if (!shape_allows_name(s, shape, name, &allows) ||
-        !shape_property(s, shape, name, &demands))
+    if (!shape_allows_name(s, shape, name, &allows) || !shape_property(s, shape, name, &demands))
         return false;
     p.is_dropped = !allows;
     if (allows) {
@@ -241,9 +242,8 @@ static bool add_part_names(Schema *s, const Shape *shape, Object *o, const Objec
         return true;
     if (!add_part_names(s, shape, o, part->before))
         return false;
-    json_object_foreach (part->properties, key, sub)
-        if (!add_property(s, shape, o, str_from(key)))
-            return false;
+    json_object_foreach(part->properties, key,
+                        sub) if (!add_property(s, shape, o, str_from(key))) return false;
     return true;
 }
 
@@ -268,7 +268,8 @@ static bool gather_patterns(Schema *s, const ObjectPart *part, PatternUse uses[]
         return true;
     if (!gather_patterns(s, part->before, uses, n))
         return false;
-    json_object_foreach (part->patterns, pattern, sub) {
+    json_object_foreach(part->patterns, pattern, sub)
+    {
         if (*n == SCHEMA_PATTERNS_MAX)
             return schema_fail(s, ERROR_LIMIT, part->patterns, "",
                                "over %d patterns for one object's names", SCHEMA_PATTERNS_MAX);
@@ -299,7 +300,8 @@ static Demands others_demands(Schema *s, const ObjectPart *part, const PatternUs
         if (!part->is_unevaluated)
             demands = demands_add(s, demands, (Demand){uses[i].schema, false});
     }
-    for (const ObjectPart *p = part->before; part->is_unevaluated && p != part->until; p = p->before)
+    for (const ObjectPart *p = part->before; part->is_unevaluated && p != part->until;
+         p = p->before)
         is_known |= p->others != NULL;
     if (!is_known && part->others)
         demands = demands_add(s, demands, (Demand){part->others, false});
@@ -349,8 +351,8 @@ static bool add_others(Schema *s, const Shape *shape, Object *o)
     for (unsigned matched = 0; matched < 1u << n; matched++) {
         Rx key = names;
         for (int i = 0; i < n; i++)
-            key = rx_and(s->pool, key,
-                         matched >> i & 1 ? uses[i].set : rx_not(s->pool, uses[i].set));
+            key =
+                rx_and(s->pool, key, matched >> i & 1 ? uses[i].set : rx_not(s->pool, uses[i].set));
         Demands demands = others_demands(s, shape->objects, uses, n, matched);
         bool is_shut = false;
         for (int i = 0; i < demands.n; i++)
@@ -358,8 +360,7 @@ static bool add_others(Schema *s, const Shape *shape, Object *o)
         if (is_shut || rx_is_void(s->pool, key))
             continue;
         o->others = mem_more(o->others, sizeof *o->others, o->n_others, &o->n_others_max);
-        o->others[o->n_others][0] =
-            sym_rx(rx_concat(s->pool, quoted_string(s, key), s->colon));
+        o->others[o->n_others][0] = sym_rx(rx_concat(s->pool, quoted_string(s, key), s->colon));
         o->others[o->n_others++][1] = sym_rule(schema_rule(s, demands));
     }
     return true;
@@ -406,8 +407,7 @@ static bool add_object(Schema *s, const Shape *shape, int rule)
         most = 1; /* never reached */
     ok = ok && chain_open(s, &c, (int64_t)o.n + 1, (most > 0 ? most : 1) + 1);
     if (ok) {
-        rules_add(s->rules, rule,
-                  (Sym[]){sym_rx(s->object_open), chain_link(s, &c, 0, 0)}, 2);
+        rules_add(s->rules, rule, (Sym[]){sym_rx(s->object_open), chain_link(s, &c, 0, 0)}, 2);
         while (ok && c.n_todo > 0) {
             int64_t at = c.todo[--c.n_todo];
             add_object_link(s, shape, &o, &c, at / c.n_counts, at % c.n_counts);
@@ -437,9 +437,9 @@ static void add_array_link(Schema *s, const Shape *shape, Chain *c, int64_t plac
     if (!may_add)
         return;
     Demands item = shape_item(s, shape, (size_t)place);
-    rules_add(s->rules, rule,
-              (Sym[]){sym_rx(comma), sym_rule(schema_rule(s, item)), chain_link(s, c, next, missing)},
-              3);
+    rules_add(
+        s->rules, rule,
+        (Sym[]){sym_rx(comma), sym_rule(schema_rule(s, item)), chain_link(s, c, next, missing)}, 3);
     int i = 0;
     for (const DemandList *d = shape->contains; d; d = d->before, i++) {
         if (!(missing >> i & 1))

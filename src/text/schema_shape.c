@@ -168,8 +168,10 @@ static json_t *common_values(Schema *s, const json_t *a, const json_t *b)
     json_t *common = new_list(s);
     size_t i, k;
     json_t *x, *y;
-    json_array_foreach (a, i, x) {
-        json_array_foreach (b, k, y) {
+    json_array_foreach(a, i, x)
+    {
+        json_array_foreach(b, k, y)
+        {
             if (schema_values_equal(x, y)) {
                 json_array_append(common, x);
                 break;
@@ -202,10 +204,9 @@ static bool exclude_value(Schema *s, json_t *schema, const json_t *value, Shape 
     case JSON_REAL: {
         Rx literal = schema_number_literal(s->pool, value);
         Rx zeros = rx_repeat(s->pool, rx_literal(s->pool, STR("0")), 1, RX_MANY);
-        Rx padded = rx_concat(s->pool, literal,
-                              rx_optional(s->pool, rx_concat(s->pool,
-                                                             rx_literal(s->pool, STR(".")),
-                                                             zeros)));
+        Rx padded = rx_concat(
+            s->pool, literal,
+            rx_optional(s->pool, rx_concat(s->pool, rx_literal(s->pool, STR(".")), zeros)));
         x->number = rx_and(s->pool, x->number, rx_not(s->pool, padded));
         return true;
     }
@@ -234,9 +235,7 @@ static bool apply_enum(Schema *s, json_t *schema, json_t *values, bool is_negate
         }
         size_t k;
         json_t *value;
-        json_array_foreach (values, k, value)
-            if (!exclude_value(s, schema, value, x))
-                return false;
+        json_array_foreach(values, k, value) if (!exclude_value(s, schema, value, x)) return false;
     }
     return true;
 }
@@ -244,8 +243,8 @@ static bool apply_enum(Schema *s, json_t *schema, json_t *values, bool is_negate
 static void tighten(NumberBound *bound, NumberBound other, bool is_low)
 {
     int order = bound->is_set ? schema_compare_numbers(other.value, bound->value) : 0;
-    bool is_tighter = !bound->is_set || (is_low ? order > 0 : order < 0) ||
-                      (order == 0 && other.is_strict);
+    bool is_tighter =
+        !bound->is_set || (is_low ? order > 0 : order < 0) || (order == 0 && other.is_strict);
     if (is_tighter)
         *bound = other;
 }
@@ -260,8 +259,8 @@ static bool apply_bound(Schema *s, json_t *schema, const char *keyword, json_t *
     if (!json_is_number(value))
         return is_wrong(s, schema, keyword, "a number");
     if (!is_strict)
-        is_strict = json_is_true(
-            json_object_get(schema, is_low ? "exclusiveMinimum" : "exclusiveMaximum"));
+        is_strict =
+            json_is_true(json_object_get(schema, is_low ? "exclusiveMinimum" : "exclusiveMaximum"));
     NumberBound bound = {true, is_strict != is_negated, value};
     for (size_t i = 0; i < shapes->n; i++) {
         Shape *x = &shapes->items[i];
@@ -374,7 +373,8 @@ static bool apply_required(Schema *s, json_t *schema, json_t *value, bool is_neg
     if (!json_is_array(value))
         return is_wrong(s, schema, "required", "an array");
     Shapes out = {0};
-    json_array_foreach (value, i, item) {
+    json_array_foreach(value, i, item)
+    {
         if (!json_is_string(item)) {
             shapes_free(&out);
             return is_wrong(s, schema, "required", "an array of names");
@@ -400,7 +400,8 @@ static bool apply_not_properties(Schema *s, json_t *schema, json_t *value, Shape
     const char *key;
     json_t *sub;
     Shapes out = {0};
-    json_object_foreach (value, key, sub) {
+    json_object_foreach(value, key, sub)
+    {
         Str name = kept_text(s, key, strlen(key));
         for (size_t k = 0; k < shapes->n; k++) {
             Shape x = shapes->items[k];
@@ -421,7 +422,8 @@ static bool apply_dependent(Schema *s, json_t *schema, const char *keyword, json
     const char *key;
     json_t *sub;
     bool ok = json_is_object(value) || is_wrong(s, schema, keyword, "an object");
-    json_object_foreach (value, key, sub) {
+    json_object_foreach(value, key, sub)
+    {
         Shapes out = {0}, with = {0};
         Str name = kept_text(s, key, strlen(key));
         for (size_t k = 0; k < shapes->n; k++) {
@@ -488,7 +490,8 @@ static void add_contains(Schema *s, Demand d, bool is_array, Shapes *shapes)
 
 static bool apply_contains(Schema *s, json_t *schema, json_t *value, Shapes *shapes)
 {
-    json_t *min = json_object_get(schema, "minContains"), *max = json_object_get(schema, "maxContains");
+    json_t *min = json_object_get(schema, "minContains"),
+           *max = json_object_get(schema, "maxContains");
     if (max)
         return schema_is_unsupported(s, schema, "maxContains");
     if (min && json_number_value(min) == 0)
@@ -539,8 +542,8 @@ static bool apply_any(Schema *s, json_t *schema, const char *keyword, json_t *li
     bool ok = true;
     size_t i;
     json_t *sub;
-    json_array_foreach (list, i, sub)
-        ok = ok && add_branch(s, (Demand){sub, is_negated}, shapes, &out);
+    json_array_foreach(list, i, sub) ok =
+        ok && add_branch(s, (Demand){sub, is_negated}, shapes, &out);
     return take_branches(s, schema, keyword, shapes, &out, ok);
 }
 
@@ -551,8 +554,7 @@ static bool apply_all(Schema *s, json_t *schema, const char *keyword, json_t *li
     size_t i;
     json_t *sub;
     bool ok = json_is_array(list) || is_wrong(s, schema, keyword, "an array");
-    json_array_foreach (list, i, sub)
-        ok = ok && apply(s, (Demand){sub, is_negated}, shapes);
+    json_array_foreach(list, i, sub) ok = ok && apply(s, (Demand){sub, is_negated}, shapes);
     return ok;
 }
 
@@ -637,7 +639,7 @@ static bool is_one_of(const char *word, const char *const *words)
 
 static const char *const bounds[] = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
                                      NULL};
-static const char *const counts[] = {"minLength", "maxLength",     "minItems",      "maxItems",
+static const char *const counts[] = {"minLength",     "maxLength",     "minItems", "maxItems",
                                      "minProperties", "maxProperties", NULL};
 
 /* Those that mean the same, turned around, when they are negated. *is_known: it is one. */
@@ -683,8 +685,13 @@ static bool apply_simple(Schema *s, json_t *schema, const char *keyword, json_t 
 }
 
 /* Keywords that say something about values and that nobody here understands. */
-static const char *const unsupported[] = {"unevaluatedItems", "$recursiveRef", "contentSchema",
-                                          "extends", "disallow", "divisibleBy", NULL};
+static const char *const unsupported[] = {"unevaluatedItems",
+                                          "$recursiveRef",
+                                          "contentSchema",
+                                          "extends",
+                                          "disallow",
+                                          "divisibleBy",
+                                          NULL};
 
 static const char *const object_keywords[] = {"properties", "patternProperties",
                                               "additionalProperties", NULL};
@@ -726,7 +733,8 @@ static bool apply_positive(Schema *s, json_t *schema, Shapes *shapes)
     Shapes before = {0};
     shapes_add(&before, shapes);
     bool ok = true;
-    json_object_foreach (schema, keyword, value) {
+    json_object_foreach(schema, keyword, value)
+    {
         ok = ok && apply_keyword(s, schema, keyword, value, shapes, &has_object, &has_array);
         if (!ok)
             break;
@@ -739,13 +747,23 @@ static bool apply_positive(Schema *s, json_t *schema, Shapes *shapes)
 }
 
 static const char *const annotations[] = {
-    "title", "description", "default", "examples", "$schema", "$id", "id", "$comment", "deprecated",
-    "readOnly", "writeOnly", "$defs", "definitions", "then", "else", "$anchor", "contentEncoding",
-    "contentMediaType", "minContains", "maxContains", NULL};
-static const char *const not_negated[] = {
-    "patternProperties", "additionalProperties", "unevaluatedProperties", "propertyNames",
-    "dependencies", "dependentRequired", "dependentSchemas", "prefixItems", "contains",
-    "uniqueItems", "additionalItems", "unevaluatedItems", NULL};
+    "title",       "description", "default",    "examples", "$schema",         "$id",
+    "id",          "$comment",    "deprecated", "readOnly", "writeOnly",       "$defs",
+    "definitions", "then",        "else",       "$anchor",  "contentEncoding", "contentMediaType",
+    "minContains", "maxContains", NULL};
+static const char *const not_negated[] = {"patternProperties",
+                                          "additionalProperties",
+                                          "unevaluatedProperties",
+                                          "propertyNames",
+                                          "dependencies",
+                                          "dependentRequired",
+                                          "dependentSchemas",
+                                          "prefixItems",
+                                          "contains",
+                                          "uniqueItems",
+                                          "additionalItems",
+                                          "unevaluatedItems",
+                                          NULL};
 
 /* Not all of the keywords: one of them not. */
 static bool apply_negative(Schema *s, json_t *schema, Shapes *shapes)
@@ -754,7 +772,8 @@ static bool apply_negative(Schema *s, json_t *schema, Shapes *shapes)
     json_t *value;
     Shapes out = {0};
     bool ok = true;
-    json_object_foreach (schema, keyword, value) {
+    json_object_foreach(schema, keyword, value)
+    {
         Shapes branch = {0};
         bool is_known;
         if (!ok || is_one_of(keyword, annotations))
@@ -798,8 +817,8 @@ static bool apply(Schema *s, Demand d, Shapes *shapes)
     if (++s->depth > SCHEMA_DEPTH_MAX)
         return schema_fail(s, ERROR_UNSUPPORTED, d.schema, "$ref",
                            "refers to itself without an object or array between");
-    bool ok = d.is_negated ? apply_negative(s, d.schema, shapes)
-                           : apply_positive(s, d.schema, shapes);
+    bool ok =
+        d.is_negated ? apply_negative(s, d.schema, shapes) : apply_positive(s, d.schema, shapes);
     s->depth--;
     return ok;
 }
@@ -808,7 +827,8 @@ static bool keep_valid_values(Schema *s, Demands demands, Shape *shape)
 {
     json_t *valid = new_list(s), *value;
     size_t i;
-    json_array_foreach (shape->values, i, value) {
+    json_array_foreach(shape->values, i, value)
+    {
         bool ok = false;
         if (!schema_check(s, demands, value, &ok))
             return false;

@@ -45,13 +45,16 @@
 #define BEHIND_PATH(pchar) "(?:\\?(?:" pchar "|[/?])*)?(?:#(?:" pchar "|[/?])*)?"
 #define URI(pchar, name)                                                                           \
     "[A-Za-z][A-Za-z0-9+.-]*:(?://" AUTHORITY(pchar, name) "(?:/" pchar "*)*|/?(?:" pchar          \
-    "+(?:/" pchar "*)*)?)" BEHIND_PATH(pchar)
+                                                           "+(?:/" pchar                           \
+                                                           "*)*)?)" BEHIND_PATH(pchar)
 #define SEGMENT_NO_COLON "(?:[A-Za-z0-9._~!$&'()*+,;=@-]|%[0-9A-Fa-f]{2})+"
 #define SEGMENT_NO_COLON_UNICODE                                                                   \
     "(?:[A-Za-z0-9._~!$&'()*+,;=@\\u00A0-\\u{10FFFF}-]|%[0-9A-Fa-f]{2})+"
 #define REFERENCE(pchar, name, no_colon)                                                           \
     "(?:" URI(pchar, name) "|(?://" AUTHORITY(pchar, name) "(?:/" pchar "*)*|/(?:" pchar           \
-    "+(?:/" pchar "*)*)?|" no_colon "(?:/" pchar "*)*)?" BEHIND_PATH(pchar) ")"
+                                                           "+(?:/" pchar "*)*)?|" no_colon         \
+                                                           "(?:/" pchar                            \
+                                                           "*)*)?" BEHIND_PATH(pchar) ")"
 #define VARSPEC "(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2})(?:\\.?(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*"
 #define VARSPECS VARSPEC "(?::[1-9]\\d{0,3}|\\*)?"
 
@@ -75,8 +78,7 @@ bool schema_format(RxPool *p, Str name, Rx *out)
         {"uri", URI(PCHAR, REG_NAME)},
         {"uri-reference", REFERENCE(PCHAR, REG_NAME, SEGMENT_NO_COLON)},
         {"iri", URI(PCHAR_UNICODE, REG_NAME_UNICODE)},
-        {"iri-reference",
-         REFERENCE(PCHAR_UNICODE, REG_NAME_UNICODE, SEGMENT_NO_COLON_UNICODE)},
+        {"iri-reference", REFERENCE(PCHAR_UNICODE, REG_NAME_UNICODE, SEGMENT_NO_COLON_UNICODE)},
         {"uri-template", "(?:[^\\s\"'%<>\\\\^`{|}]|%[0-9A-Fa-f]{2}|"
                          "\\{[+#./;?&=,!@|]?" VARSPECS "(?:," VARSPECS ")*\\})*"},
         {"json-pointer", "(?:/(?:[^~/]|~[01])*)*"},
@@ -97,7 +99,10 @@ bool schema_format(RxPool *p, Str name, Rx *out)
 
 static Rx digits(RxPool *p, int from, int to) { return rx_byte_range(p, '0' + from, '0' + to); }
 
-static Rx many_digits(RxPool *p, int min, int max) { return rx_repeat(p, digits(p, 0, 9), min, max); }
+static Rx many_digits(RxPool *p, int min, int max)
+{
+    return rx_repeat(p, digits(p, 0, 9), min, max);
+}
 
 static Rx minus(RxPool *p) { return rx_literal(p, STR("-")); }
 
@@ -123,9 +128,9 @@ Rx schema_number(RxPool *p)
     byte_set_add(&e, 'E', 'E');
     byte_set_add(&sign, '+', '+');
     byte_set_add(&sign, '-', '-');
-    Rx exponent = rx_concat(p, rx_bytes(p, &e),
-                            rx_concat(p, rx_optional(p, rx_bytes(p, &sign)),
-                                      many_digits(p, 1, RX_MANY)));
+    Rx exponent =
+        rx_concat(p, rx_bytes(p, &e),
+                  rx_concat(p, rx_optional(p, rx_bytes(p, &sign)), many_digits(p, 1, RX_MANY)));
     return rx_concat(p, decimal(p), rx_optional(p, exponent));
 }
 
@@ -256,8 +261,7 @@ static Rx one_side(RxPool *p, const Side *s)
     if (s->at_least)
         other = rx_concat(p, digits(p, 1, 9), many_digits(p, n, RX_MANY));
     else if (n > 1)
-        other = rx_or(p, digits(p, 0, 0),
-                      rx_concat(p, digits(p, 1, 9), many_digits(p, 0, n - 2)));
+        other = rx_or(p, digits(p, 0, 0), rx_concat(p, digits(p, 1, 9), many_digits(p, 0, n - 2)));
     return rx_or(p, same_length(p, s, 0), rx_concat(p, other, fraction(p)));
 }
 

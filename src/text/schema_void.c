@@ -63,8 +63,8 @@ static bool object_is_void(Schema *s, const Shape *shape, bool *is_void)
                  !schema_is_void(s, demands, is_void))
             return false;
     }
-    *is_void |= shape->properties_max >= 0 &&
-                (n_required > shape->properties_max || shape->properties_min > shape->properties_max);
+    *is_void |= shape->properties_max >= 0 && (n_required > shape->properties_max ||
+                                               shape->properties_min > shape->properties_max);
     return true;
 }
 
@@ -104,8 +104,7 @@ bool shape_is_void(Schema *s, const Shape *shape, bool *is_void)
         size_t i;
         json_t *value;
         unsigned present = 0;
-        json_array_foreach (shape->values, i, value)
-            present |= type_of(value);
+        json_array_foreach(shape->values, i, value) present |= type_of(value);
         *is_void = (types & present) == 0;
         return true;
     }

@@ -4,8 +4,8 @@
  * usage: bench_grammar TOKENIZER.json FOLDER [N [SEED]] [-v]
  *
  * FOLDER holds files {"schema": ..., "tests": [{"data": ..., "valid": true}, ...]}, such as
- * maskbench/data of guidance-ai/jsonschemabench; N of them are drawn (2000, seed 1; 0: all). Times are of
- * one mask and one token taken, as there. -v names every file that goes wrong. */
+ * maskbench/data of guidance-ai/jsonschemabench; N of them are drawn (2000, seed 1; 0: all). Times
+ * are of one mask and one token taken, as there. -v names every file that goes wrong. */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -43,14 +43,16 @@ static void put_value(Buf *out, const json_t *value)
     const char *between = "";
     if (json_is_array(value)) {
         buf_putc(out, '[');
-        json_array_foreach (value, i, item) {
+        json_array_foreach(value, i, item)
+        {
             buf_puts(out, i ? ", " : "");
             put_value(out, item);
         }
         buf_putc(out, ']');
     } else if (json_is_object(value)) {
         buf_putc(out, '{');
-        json_object_foreach ((json_t *)(uintptr_t)value, key, item) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, item)
+        {
             buf_puts(out, between);
             between = ", ";
             buf_putc(out, '"');
@@ -159,9 +161,8 @@ static void run_file(Totals *t, const char *folder, const char *name)
     bool is_clean = g != NULL;
     size_t i;
     json_t *test;
-    json_array_foreach (json_object_get(file, "tests"), i, test)
-        if (g && !run_test(t, name, g, test, i == 0))
-            is_clean = false;
+    json_array_foreach(json_object_get(file, "tests"), i,
+                       test) if (g && !run_test(t, name, g, test, i == 0)) is_clean = false;
     t->n_clean += is_clean;
     grammar_unref(g);
     free(schema);
