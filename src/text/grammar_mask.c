@@ -91,7 +91,9 @@ static Ends ends_of(Grammar *g, Rx a)
  * many texts are left without them. */
 static Rx without_exceptions(RxPool *p, Rx a)
 {
-    Rx kept = RX_ALL;
+    Rx kept = RX_ALL, first, rest;
+    if (rx_concat_parts(p, a, &first, &rest))
+        return rx_concat(p, without_exceptions(p, first), rest);
     const Rx *parts;
     int n = rx_and_parts(p, a, &parts);
     for (int i = 0; i < n; i++) {

@@ -546,6 +546,14 @@ int rx_and_parts(const RxPool *p, Rx a, const Rx **parts)
     return n->kind == RX_KIND_AND ? (int)n->b : 0;
 }
 
+bool rx_concat_parts(const RxPool *p, Rx a, Rx *first, Rx *rest)
+{
+    const RxNode *n = &p->nodes[a];
+    *first = n->a;
+    *rest = n->b;
+    return n->kind == RX_KIND_CONCAT;
+}
+
 Rx rx_not_part(const RxPool *p, Rx a)
 {
     return p->nodes[a].kind == RX_KIND_NOT ? p->nodes[a].a : RX_VOID;

@@ -75,6 +75,8 @@ bool rx_is_infinite(const RxPool *p, Rx a);
 /* The parts of an intersection, for who knows better; 0 when it is none. Borrowed until the next
  * expression is made. */
 int rx_and_parts(const RxPool *p, Rx a, const Rx **parts);
+/* If a is a concatenation: its first part (which is none) and the rest. */
+bool rx_concat_parts(const RxPool *p, Rx a, Rx *first, Rx *rest);
 /* If a is the complement of something: that, else RX_VOID. */
 Rx rx_not_part(const RxPool *p, Rx a);
 

@@ -23,7 +23,7 @@ enum {
     SCHEMA_DEPTH_MAX = 48,     /* of references and combinators without a property between */
     SCHEMA_COUNT_MAX = 16384,  /* minItems, maxItems, minProperties, maxProperties */
     SCHEMA_PATTERNS_MAX = 8,   /* patternProperties that may hold for one name */
-    SCHEMA_CONTAINS_MAX = 3,
+    SCHEMA_SOME_MAX = 4,       /* items, or properties, that must be there somewhere */
     SCHEMA_LENGTH_MAX = RX_REPEAT_MAX,
 };
 
@@ -51,6 +51,7 @@ typedef enum ValueType {
 /* properties, patternProperties and additionalProperties of one schema object. */
 typedef struct ObjectPart {
     json_t *properties, *patterns, *others; /* NULL: not there */
+    bool only_names; /* of a negated schema: its names and patterns, which demand nothing */
     /* unevaluatedProperties: `others` holds for what no part from here to `until` knows. */
     bool is_unevaluated;
     const struct ObjectPart *until, *before;
@@ -65,9 +66,18 @@ typedef struct NameRule {
     const struct NameRule *before;
 } NameRule;
 
+/* Some property that matches a pattern of `part`, or that it does not know, must be there. */
+typedef struct SomeProperty {
+    const ObjectPart *part;
+    const char *pattern; /* NULL: any that the part does not know */
+    Demand demand;       /* of it */
+    const struct SomeProperty *before;
+} SomeProperty;
+
 typedef struct ArrayPart {
-    json_t *prefix; /* an array of schemas, or NULL */
-    json_t *items;  /* of those behind it, or NULL */
+    json_t *prefix;  /* an array of schemas, or NULL */
+    json_t *items;   /* of those behind it, or NULL */
+    bool is_negated; /* no item is as `items` says; no prefix then */
     const struct ArrayPart *before;
 } ArrayPart;
 
@@ -89,6 +99,7 @@ typedef struct Shape {
     json_t *unique;             /* the keyword's place; NULL: items may be equal */
     const ObjectPart *objects;
     const NameRule *names;
+    const SomeProperty *some;
     const DemandList *name_demands; /* propertyNames */
 } Shape;
 
@@ -163,6 +174,8 @@ bool shape_allows_name(Schema *s, const Shape *shape, Str name, bool *allows) MU
 bool shape_property(Schema *s, const Shape *shape, Str name, Demands *demands) MUST_USE;
 Demands shape_item(Schema *s, const Shape *shape, size_t i);
 size_t shape_n_prefix(const Shape *shape);
+/* The property is one of those that `some` is about. */
+bool some_property_is(Schema *s, const SomeProperty *some, Str name, bool *is_one) MUST_USE;
 
 /* ---- schema_check.c -------------------------------------------------------------------------- */
 

@@ -91,14 +91,14 @@ static bool part_property(Schema *s, const ObjectPart *part, Str name, Demands *
     json_t *own = json_object_getn(part->properties, name.data, name.bytes), *sub;
     const char *pattern;
     *is_known = own != NULL;
-    if (own)
+    if (own && !part->only_names)
         *demands = demands_add(s, *demands, (Demand){own, false});
     json_object_foreach(part->patterns, pattern, sub)
     {
         bool matches;
         if (!name_matches(s, part->patterns, pattern, name, &matches))
             return false;
-        if (matches)
+        if (matches && !part->only_names)
             *demands = demands_add(s, *demands, (Demand){sub, false});
         *is_known |= matches;
     }
@@ -111,6 +111,8 @@ static bool is_evaluated(Schema *s, const ObjectPart *part, Str name, bool *is_k
     *is_known = false;
     for (const ObjectPart *p = part->before; p != part->until && !*is_known; p = p->before) {
         Demands unused = {0};
+        if (p->only_names)
+            continue;
         if (p->is_unevaluated || !part_property(s, p, name, &unused, is_known))
             return p->is_unevaluated;
         *is_known |= p->others != NULL;
@@ -144,6 +146,16 @@ bool shape_property(Schema *s, const Shape *shape, Str name, Demands *demands)
     return true;
 }
 
+bool some_property_is(Schema *s, const SomeProperty *some, Str name, bool *is_one)
+{
+    Demands unused = {0};
+    if (some->pattern)
+        return name_matches(s, some->part->patterns, some->pattern, name, is_one);
+    bool ok = part_property(s, some->part, name, &unused, is_one);
+    *is_one = !*is_one;
+    return ok;
+}
+
 /* ---- Items ----------------------------------------------------------------------------------- */
 
 size_t shape_n_prefix(const Shape *shape)
@@ -161,7 +173,7 @@ static Demands parts_item(Schema *s, const ArrayPart *part, size_t i)
     Demands demands = parts_item(s, part->before, i);
     json_t *item =
         i < json_array_size(part->prefix) ? json_array_get(part->prefix, i) : part->items;
-    return item ? demands_add(s, demands, (Demand){item, false}) : demands;
+    return item ? demands_add(s, demands, (Demand){item, part->is_negated}) : demands;
 }
 
 Demands shape_item(Schema *s, const Shape *shape, size_t i)

@@ -197,9 +197,10 @@ static Sym chain_link(Schema *s, Chain *c, int64_t place, int64_t count)
 /* ---- Objects --------------------------------------------------------------------------------- */
 
 typedef struct Property {
-    Str name;
+    Str name; /* empty: not one name but a set of them */
     Rx key;
-    int rule;
+    Demands demands;
+    unsigned some; /* bit i: it is one of those that the i-th of shape->some is about */
     bool is_required, is_dropped;
 } Property;
 
@@ -207,7 +208,7 @@ typedef struct Object {
     Property *items;
     size_t n, n_max;
     HashIndex index;
-    Sym (*others)[2]; /* key and value of what has no name of its own */
+    Property *others; /* kinds of names that are nobody's own */
     size_t n_others, n_others_max;
 } Object;
 
@@ -219,14 +220,17 @@ static bool add_property(Schema *s, const Shape *shape, Object *o, Str name)
         if (str_equal(o->items[known].name, name))
             return true;
     Property p = {.name = name, .is_required = shape_requires(shape, name)};
-    Demands demands = {0};
     bool allows;
-    if (!shape_allows_name(s, shape, name, &allows) || !shape_property(s, shape, name, &demands))
+    if (!shape_allows_name(s, shape, name, &allows) || !shape_property(s, shape, name, &p.demands))
         return false;
     p.is_dropped = !allows;
-    if (allows) {
-        p.key = key_literal(s, name);
-        p.rule = schema_rule(s, demands);
+    p.key = key_literal(s, name);
+    unsigned bit = 1;
+    for (const SomeProperty *some = shape->some; some; some = some->before, bit <<= 1) {
+        bool is_one;
+        if (!some_property_is(s, some, name, &is_one))
+            return false;
+        p.some |= is_one ? bit : 0;
     }
     o->items = mem_more(o->items, sizeof p, o->n, &o->n_max);
     o->items[o->n] = p;
@@ -256,6 +260,7 @@ static bool add_rule_names(Schema *s, const Shape *shape, Object *o, const NameR
 
 typedef struct PatternUse {
     const ObjectPart *part;
+    const char *pattern;
     Rx set;
     json_t *schema;
 } PatternUse;
@@ -276,6 +281,7 @@ static bool gather_patterns(Schema *s, const ObjectPart *part, PatternUse uses[]
         if (!schema_pattern(s, part->patterns, pattern, pattern, strlen(pattern), &uses[*n].set))
             return false;
         uses[*n].part = part;
+        uses[*n].pattern = pattern;
         uses[(*n)++].schema = sub;
     }
     return true;
@@ -297,7 +303,7 @@ static Demands others_demands(Schema *s, const ObjectPart *part, const PatternUs
         if (!(matched >> i & 1) || !is_seen)
             continue;
         is_known = true;
-        if (!part->is_unevaluated)
+        if (!part->is_unevaluated && !part->only_names)
             demands = demands_add(s, demands, (Demand){uses[i].schema, false});
     }
     for (const ObjectPart *p = part->before; part->is_unevaluated && p != part->until;
@@ -306,6 +312,21 @@ static Demands others_demands(Schema *s, const ObjectPart *part, const PatternUs
     if (!is_known && part->others)
         demands = demands_add(s, demands, (Demand){part->others, false});
     return demands;
+}
+
+/* Which of shape->some such a property is one of. */
+static unsigned others_some(const Shape *shape, const PatternUse uses[], int n, unsigned matched)
+{
+    unsigned bits = 0, bit = 1;
+    for (const SomeProperty *some = shape->some; some; some = some->before, bit <<= 1) {
+        bool is_one = !some->pattern;
+        for (int i = 0; i < n; i++)
+            if (uses[i].part == some->part && (matched >> i & 1) &&
+                (!some->pattern || strcmp(uses[i].pattern, some->pattern) == 0))
+                is_one = some->pattern != NULL;
+        bits |= is_one ? bit : 0;
+    }
+    return bits;
 }
 
 /* The names that are nobody's own, split by the patterns they match. */
@@ -356,43 +377,65 @@ static bool add_others(Schema *s, const Shape *shape, Object *o)
         Demands demands = others_demands(s, shape->objects, uses, n, matched);
         bool is_shut = false;
         for (int i = 0; i < demands.n; i++)
-            is_shut |= json_is_false(demands.items[i].schema);
+            is_shut |= json_is_false(demands.items[i].schema) && !demands.items[i].is_negated;
         if (is_shut || rx_is_void(s->pool, key))
             continue;
         o->others = mem_more(o->others, sizeof *o->others, o->n_others, &o->n_others_max);
-        o->others[o->n_others][0] = sym_rx(rx_concat(s->pool, quoted_string(s, key), s->colon));
-        o->others[o->n_others++][1] = sym_rule(schema_rule(s, demands));
+        o->others[o->n_others++] =
+            (Property){.key = rx_concat(s->pool, quoted_string(s, key), s->colon),
+                       .demands = demands,
+                       .some = others_some(shape, uses, n, matched)};
     }
     return true;
 }
 
-/* The alternatives of one link: place 0 .. n-1 is a property, n the others and the end. */
-static void add_object_link(Schema *s, const Shape *shape, const Object *o, Chain *c, int64_t place,
-                            int64_t count)
+/* With the property: as it is, or as one of those that must be there. */
+static void add_with(Schema *s, const Shape *shape, Chain *c, int rule, Rx comma, const Property *p,
+                     int64_t place, int64_t count, unsigned missing)
 {
-    int rule = c->rules[place * c->n_counts + count];
-    int64_t max = shape->properties_max, more = count + 1;
+    Sym key = sym_rx(rx_concat(s->pool, comma, p->key));
+    int n_some = 0;
+    for (const SomeProperty *some = shape->some; some; some = some->before)
+        n_some++;
+    rules_add(s->rules, rule,
+              (Sym[]){key, sym_rule(schema_rule(s, p->demands)),
+                      chain_link(s, c, place, count << n_some | missing)},
+              3);
+    unsigned bit = 1;
+    for (const SomeProperty *some = shape->some; some; some = some->before, bit <<= 1) {
+        if (!(missing & p->some & bit))
+            continue;
+        Demands both = demands_add(s, p->demands, some->demand);
+        rules_add(s->rules, rule,
+                  (Sym[]){key, sym_rule(schema_rule(s, both)),
+                          chain_link(s, c, place, count << n_some | (missing & ~bit))},
+                  3);
+    }
+}
+
+/* The alternatives of one link: place 0 .. n-1 is a property, n the others and the end; at says how
+ * many properties there are so far and which of shape->some are missing. */
+static void add_object_link(Schema *s, const Shape *shape, const Object *o, Chain *c, int64_t place,
+                            int64_t at, int n_some)
+{
+    int rule = c->rules[place * c->n_counts + at];
+    int64_t max = shape->properties_max, count = at >> n_some, more = count + 1;
+    int64_t last = (c->n_counts >> n_some) - 1;
+    unsigned missing = (unsigned)(at & ((INT64_C(1) << n_some) - 1));
     bool may_add = max < 0 || count < max;
-    if (more > c->n_counts - 1)
-        more = c->n_counts - 1;
     Rx comma = count > 0 ? s->comma : RX_EMPTY;
+    more = more < last ? more : last;
     if (place < (int64_t)o->n) {
         const Property *p = &o->items[place];
         if (!p->is_required)
-            rules_add(s->rules, rule, (Sym[]){chain_link(s, c, place + 1, count)}, 1);
+            rules_add(s->rules, rule, (Sym[]){chain_link(s, c, place + 1, at)}, 1);
         if (!p->is_dropped && may_add)
-            rules_add(s->rules, rule,
-                      (Sym[]){sym_rx(rx_concat(s->pool, comma, p->key)), sym_rule(p->rule),
-                              chain_link(s, c, place + 1, more)},
-                      3);
+            add_with(s, shape, c, rule, comma, p, place + 1, more, missing);
         return;
     }
     for (size_t i = 0; may_add && i < o->n_others; i++)
-        rules_add(s->rules, rule,
-                  (Sym[]){sym_rx(rx_concat(s->pool, comma, sym_rx_of(o->others[i][0]))),
-                          o->others[i][1], chain_link(s, c, place, more)},
-                  3);
-    if (count >= shape->properties_min)
+        add_with(s, shape, c, rule, comma, &o->others[i], place, more, missing);
+    if (count >= shape->properties_min && missing == 0)
         rules_add(s->rules, rule, (Sym[]){sym_rx(s->object_close)}, 1);
 }
 
@@ -400,19 +443,28 @@ static bool add_object(Schema *s, const Shape *shape, int rule)
 {
     Object o = {0};
     Chain c = {0};
+    int n_some = 0;
+    for (const SomeProperty *some = shape->some; some; some = some->before)
+        n_some++;
+    if (n_some > SCHEMA_SOME_MAX)
+        return error_set(s->err, ERROR_LIMIT,
+                         "schema: an object with over %d negated conditions at once",
+                         SCHEMA_SOME_MAX);
     bool ok = add_part_names(s, shape, &o, shape->objects) &&
               add_rule_names(s, shape, &o, shape->names) && add_others(s, shape, &o);
     int64_t most = shape->properties_max >= 0 ? shape->properties_max : shape->properties_min;
-    if (ok && shape->properties_max > SCHEMA_COUNT_MAX && shape->properties_min <= 1)
+    if (shape->properties_max > SCHEMA_COUNT_MAX && shape->properties_min <= 1)
         most = 1; /* never reached */
-    ok = ok && chain_open(s, &c, (int64_t)o.n + 1, (most > 0 ? most : 1) + 1);
+    most = most > 0 ? most : 1;
+    ok = ok && chain_open(s, &c, (int64_t)o.n + 1, (most + 1) << n_some);
     if (ok) {
-        rules_add(s->rules, rule, (Sym[]){sym_rx(s->object_open), chain_link(s, &c, 0, 0)}, 2);
-        while (ok && c.n_todo > 0) {
-            int64_t at = c.todo[--c.n_todo];
-            add_object_link(s, shape, &o, &c, at / c.n_counts, at % c.n_counts);
-            ok = rules_check_size(s->rules, s->err);
-        }
+        Sym first = chain_link(s, &c, 0, (INT64_C(1) << n_some) - 1);
+        rules_add(s->rules, rule, (Sym[]){sym_rx(s->object_open), first}, 2);
+    }
+    while (ok && c.n_todo > 0) {
+        int64_t at = c.todo[--c.n_todo];
+        add_object_link(s, shape, &o, &c, at / c.n_counts, at % c.n_counts, n_some);
+        ok = rules_check_size(s->rules, s->err);
     }
     chain_close(&c);
     mem_free(o.items);
@@ -457,9 +509,9 @@ static bool add_array(Schema *s, const Shape *shape, int rule)
     int n_contains = 0;
     for (const DemandList *d = shape->contains; d; d = d->before)
         n_contains++;
-    if (n_contains > SCHEMA_CONTAINS_MAX)
+    if (n_contains > SCHEMA_SOME_MAX)
         return error_set(s->err, ERROR_LIMIT, "schema: over %d items that must be contained",
-                         SCHEMA_CONTAINS_MAX);
+                         SCHEMA_SOME_MAX);
     if (shape->unique && (shape->items_max < 0 || shape->items_max > 1))
         return schema_is_unsupported(s, shape->unique, "uniqueItems");
     if (shape->items_min > SCHEMA_COUNT_MAX)

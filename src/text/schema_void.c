@@ -44,6 +44,28 @@ bool demands_equal(Demands a, Demands b)
     return true;
 }
 
+/* When only named properties are allowed, what must be there must be one of them. */
+static bool some_is_missing(Schema *s, const Shape *shape, bool *is_void)
+{
+    const ObjectPart *closed = shape->objects;
+    while (closed && (!json_is_false(closed->others) || json_object_size(closed->patterns) > 0))
+        closed = closed->before;
+    for (const SomeProperty *some = shape->some; closed && some && !*is_void; some = some->before) {
+        const char *key;
+        json_t *sub;
+        bool has_any = false;
+        json_object_foreach(closed->properties, key, sub)
+        {
+            bool is_one = false;
+            if (!some_property_is(s, some, str_from(key), &is_one))
+                return false;
+            has_any |= is_one && !shape_forbids(shape, str_from(key));
+        }
+        *is_void = !has_any;
+    }
+    return true;
+}
+
 static bool object_is_void(Schema *s, const Shape *shape, bool *is_void)
 {
     int64_t n_required = 0;
@@ -63,6 +85,8 @@ static bool object_is_void(Schema *s, const Shape *shape, bool *is_void)
                  !schema_is_void(s, demands, is_void))
             return false;
     }
+    if (!*is_void && !some_is_missing(s, shape, is_void))
+        return false;
     *is_void |= shape->properties_max >= 0 && (n_required > shape->properties_max ||
                                                shape->properties_min > shape->properties_max);
     return true;
