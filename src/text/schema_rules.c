@@ -111,7 +111,8 @@ static void add_value(Schema *s, const json_t *value, Sym **syms, size_t *n, siz
         add_sym(sym_rx(scalar(s, value)), syms, n, n_max);
 }
 
-static Rx string_values(Schema *s, const json_t *values)
+/* Those of the values that are strings, between these quotes. */
+static Rx string_values(Schema *s, const json_t *values, const char *quote)
 {
     size_t i, n = json_array_size(values);
     json_t *value;
@@ -123,9 +124,9 @@ static Rx string_values(Schema *s, const json_t *values)
         if (!json_is_string(value))
             continue;
         Buf *text = &spelled[n_texts];
-        buf_putc(text, '"');
+        buf_puts(text, quote);
         spell_text(text, (Str){json_string_value(value), json_string_length(value)}, SPELL_JSON);
-        buf_putc(text, '"');
+        buf_puts(text, quote);
         texts[n_texts++] = buf_str(text);
     }
     Rx all = rx_literals(s->pool, texts, n_texts);
@@ -140,7 +141,7 @@ static void add_values(Schema *s, int rule, const json_t *values)
 {
     size_t i;
     json_t *value;
-    Rx scalars = string_values(s, values);
+    Rx scalars = string_values(s, values, "\"");
     json_array_foreach(values, i, value)
     {
         if (json_is_object(value) || json_is_array(value)) {
@@ -344,10 +345,8 @@ static bool add_others(Schema *s, const Shape *shape, Object *o)
         bool ok = schema_shapes(s, (Demands){&demand, 1}, &shapes);
         for (size_t i = 0; ok && i < shapes.n; i++) {
             if (shapes.items[i].values) {
-                Rx values = string_values(s, shapes.items[i].values), inside = RX_VOID;
-                /* Without their quotes. */
-                inside = rx_derive(s->pool, values, '"');
-                allowed = rx_or(s->pool, allowed, inside);
+                Rx values = string_values(s, shapes.items[i].values, "");
+                allowed = rx_or(s->pool, allowed, values);
             } else if (shapes.items[i].types & VALUE_STRING) {
                 allowed = rx_or(s->pool, allowed, shape_string(s, &shapes.items[i]));
             }

@@ -258,7 +258,8 @@ static void test_gbnf(void **state)
     g = gbnf("root ::= \"a\"{2,3} pair{1,2} (\n  \"x\"\n  | [^a-z\"]\n)?\n"
              "pair ::= \"<\" . \">\" |\n \"\\u65e5\\x41\"");
     assert_accepts(g, "aa<b>");
-    assert_accepts(g, "aaa<\xE6\x97\xA5>\xE6\x97\xA5" "Ax");
+    assert_accepts(g, "aaa<\xE6\x97\xA5>\xE6\x97\xA5"
+                      "Ax");
     assert_accepts(g, "aa<b><c>7");
     assert_refuses(g, "a<b>");
     assert_refuses(g, "aa<b><c><d>");
@@ -328,7 +329,7 @@ static void test_forced(void **state)
 {
     (void)state;
     Grammar *g = gbnf("root ::= \"x\" (\" the\" | \" tha\") \"call\" [a-z] \"z\"");
-    assert_forced(g, "", "x|"); /* " the" may come */
+    assert_forced(g, "", "x|");            /* " the" may come */
     assert_forced(g, "x the", "c|a|l|l|"); /* no merges here: cut into bytes */
     assert_forced(g, "x thecalla", "z|");
     grammar_unref(g);
@@ -375,7 +376,8 @@ static void test_tools(void **state)
                           .is_single = true});
     assert_accepts(g, CALL("weather", "{\"city\": \"Oslo\"}"));
     assert_refuses(g, CALL("odd", "{}"));
-    assert_refuses(g, CALL("weather", "{\"city\": \"a\"}") "\n" CALL("weather", "{\"city\": \"a\"}"));
+    assert_refuses(g,
+                   CALL("weather", "{\"city\": \"a\"}") "\n" CALL("weather", "{\"city\": \"a\"}"));
     grammar_unref(g);
     g = tools((ToolRules){.tools = str_from(list)});
     assert_accepts(g, "");
@@ -389,7 +391,8 @@ static void test_tools(void **state)
     assert_accepts(g, "text");
     assert_refuses(g, CALL("odd", "{}"));
     grammar_unref(g);
-    g = tools((ToolRules){.tools = str_from(list), .answer_schema = STR("{\"type\": \"integer\"}")});
+    g = tools(
+        (ToolRules){.tools = str_from(list), .answer_schema = STR("{\"type\": \"integer\"}")});
     assert_accepts(g, "42");
     assert_accepts(g, CALL("odd", "{}"));
     assert_refuses(g, "hello");

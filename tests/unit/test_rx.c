@@ -48,7 +48,10 @@ static void test_whole(void **state)
     check("(?<year>\\d{4})-\\d\\d", RX_MATCH_WHOLE, "2024-05", "24-05|2024-5");
     check("[a-c\\-_]+", RX_MATCH_WHOLE, "abc-_", "d|a d");
     check("[^a-c]", RX_MATCH_WHOLE, "d|\xC3\xA9|\xF0\x9F\x90\xA2", "a|dd|");
-    check("\\u00e9\\x41\\u{1F422}\\cJ\\0?", RX_MATCH_WHOLE, "\xC3\xA9" "A\xF0\x9F\x90\xA2\n", "A");
+    check("\\u00e9\\x41\\u{1F422}\\cJ\\0?", RX_MATCH_WHOLE,
+          "\xC3\xA9"
+          "A\xF0\x9F\x90\xA2\n",
+          "A");
     check("\\ud83d\\udc22", RX_MATCH_WHOLE, "\xF0\x9F\x90\xA2", "x");
     check(".", RX_MATCH_WHOLE, "a|\xE6\x97\xA5", "\n|ab|\xE6|");
     check("\\w+\\s\\D", RX_MATCH_WHOLE, "a_1 x|z\tq|b\xC2\xA0.", "a 1|\xC3\xA9 x");
@@ -83,11 +86,21 @@ static void test_errors(void **state)
 {
     (void)state;
     static const char *const wrong[][2] = {
-        {"(a", "( without )"},    {"a)", ") without ("},        {"[a", "[ without ]"},
-        {"*a", "quantifier"},     {"(a)\\1", "back reference"}, {"(?<=a)b", "lookbehind"},
-        {"a\\b", "edge"},         {"(?i)a", "kind"},            {"[z-a]", "high to low"},
-        {"a{3,2}", "m above n"},  {"((?!x)a)*", "loop"},        {"\\p{Klingon}", "category"},
-        {"\\u12", "hexadecimal"}, {"a\\", "backslash"},         {"\\q", "escape"},
+        {"(a", "( without )"},
+        {"a)", ") without ("},
+        {"[a", "[ without ]"},
+        {"*a", "quantifier"},
+        {"(a)\\1", "back reference"},
+        {"(?<=a)b", "lookbehind"},
+        {"a\\b", "edge"},
+        {"(?i)a", "kind"},
+        {"[z-a]", "high to low"},
+        {"a{3,2}", "m above n"},
+        {"((?!x)a)*", "loop"},
+        {"\\p{Klingon}", "category"},
+        {"\\u12", "hexadecimal"},
+        {"a\\", "backslash"},
+        {"\\q", "escape"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         RxPool *p = rx_open();
