@@ -68,8 +68,6 @@ struct wen_model {
 };
 
 wen_model *model_ref(wen_model *model);
-/* The eos ids of generation_config.json; returns how many. */
-int model_generation_eos(const wen_model *model, int32_t ids[CONFIG_EOS_MAX]);
 
 /* ---- api_info.c ------------------------------------------------------------------------------ */
 

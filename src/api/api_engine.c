@@ -4,6 +4,7 @@
 #include "api/api.h"
 
 #include "base/bug.h"
+#include "engine/assets.h"
 
 #include <signal.h>
 #include <string.h>
@@ -173,7 +174,7 @@ static Engine *open_inner(wen_model *m, const wen_engine_options *o, Error *err)
         .kv_bytes = o->kv_bytes,
         .max_sequences = o->max_sequences,
         .eos_ids = eos,
-        .n_eos = model_generation_eos(m, eos),
+        .n_eos = assets_generation_eos(m->generation, m->config.n_vocab, eos),
     };
     if (!check_options(m, o, err) || !kv_type_from_name(m, o->kv_type, &options.kv_type, err))
         return NULL;

@@ -1,6 +1,8 @@
 /* What a model is and what memory it takes, as JSON; the shape is in wen.h. */
 #include "api/api.h"
 
+#include "engine/assets.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +119,7 @@ static void put_eos(json_t *info, const wen_model *m)
 {
     json_t *list = json_array();
     int32_t ids[CONFIG_EOS_MAX];
-    int n = model_generation_eos(m, ids);
+    int n = assets_generation_eos(m->generation, m->config.n_vocab, ids);
     for (int i = 0; i < n; i++)
         append_once(list, ids[i]);
     for (int i = 0; i < m->config.n_eos; i++)

@@ -211,17 +211,3 @@ void wen_model_close(wen_model *m)
     if (m && atomic_fetch_sub(&m->n_refs, 1) == 1)
         model_destroy(m);
 }
-
-int model_generation_eos(const wen_model *m, int32_t ids[CONFIG_EOS_MAX])
-{
-    const json_t *eos = json_object_get(m->generation, "eos_token_id");
-    size_t n_given = json_is_array(eos) ? json_array_size(eos) : json_is_integer(eos) ? 1 : 0;
-    int n = 0;
-    for (size_t i = 0; i < n_given && n < CONFIG_EOS_MAX; i++) {
-        const json_t *id = json_is_array(eos) ? json_array_get(eos, i) : eos;
-        json_int_t value = json_is_integer(id) ? json_integer_value(id) : -1;
-        if (value >= 0 && value < m->config.n_vocab)
-            ids[n++] = (int32_t)value;
-    }
-    return n;
-}

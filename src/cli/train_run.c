@@ -3,6 +3,7 @@
 
 #include "cli/args.h"
 #include "cli/term.h"
+#include "rl/live.h"
 #include "train/run.h"
 
 #include <signal.h>
@@ -46,8 +47,10 @@ static void print_line(void *context, const char *text)
 static bool run(void *context, Trainer *t, Error *err)
 {
     (void)context;
-    const RunOptions run_options = {
-        .stop = &is_stopped, .progress = print_progress, .line = print_line};
+    const RunOptions run_options = {.stop = &is_stopped,
+                                    .progress = print_progress,
+                                    .line = print_line,
+                                    .hooks = {.asker = live_asker(t)}};
     bool is_done = false;
     if (trainer_is_first(t) && trainer_progress(t)->step > 0)
         fprintf(stderr, "resuming after step %lld\n", (long long)trainer_progress(t)->step);

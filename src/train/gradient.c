@@ -258,6 +258,18 @@ static void grain_gradient(Gradient *g, BatchJob *job, int i, float *sum)
     }
 }
 
+double gradient_score(Gradient *g, const Rows *rows)
+{
+    double sum = 0;
+    for (int row = 0, next; row < rows->n_rows; row = next) {
+        next = row_after(g, row, rows->n_rows);
+        micro_load(&g->micro, rows, row, next, 1.0f);
+        micro_forward(&g->micro, NULL);
+        micro_loss(&g->micro, NULL, NULL, &sum);
+    }
+    return sum;
+}
+
 /* ---- Sums over ranks
  * --------------------------------------------------------------------------------- */
 

@@ -52,6 +52,7 @@ typedef struct Run {
     double flops_per_token, peak_flops;
     double recent_tokens, recent_seconds; /* weighted towards the last ten steps or so */
     RunLog *log;
+    Evaluation *evaluation;
 } Run;
 
 /* Arithmetic of a token: 6 for each parameter that a product reads, and attention's causal half. */
@@ -68,8 +69,11 @@ static bool open_log(Run *run, Error *err)
     run->log = run_log_new();
     for (int i = 0; i < n; i++)
         run_log_column(run->log, columns[i].name, columns[i].tag, columns[i].decimals);
-    return run_log_start(run->log, trainer_folder(run->trainer),
-                         trainer_progress(run->trainer)->step, err);
+    run->evaluation = evaluation_open(run->trainer, &run->options->hooks, run->log, err);
+    return run->evaluation &&
+           run_log_start(run->log, trainer_folder(run->trainer),
+                         trainer_progress(run->trainer)->step, err) &&
+           evaluation_start(run->evaluation, err);
 }
 
 static double bits_per_byte(const Run *run, double loss)
@@ -124,6 +128,18 @@ static void show_step(Run *run, const StepReport *r)
     run->options->progress(run->options->context, line);
 }
 
+static bool evaluate(Run *run, Error *err)
+{
+    Buf line = {0};
+    buf_printf(&line, "step %" PRId64, trainer_progress(run->trainer)->step);
+    const size_t empty = line.bytes;
+    const bool ok = evaluation_step(run->evaluation, run->log, &line, err);
+    if (ok && line.bytes > empty && run->options->line)
+        run->options->line(run->options->context, line.data);
+    buf_free(&line);
+    return ok;
+}
+
 static bool export_to_out(const Run *run, Error *err)
 {
     char *folder = file_join(trainer_folder(run->trainer), "model");
@@ -142,10 +158,9 @@ static bool tell_step(Run *run, const StepReport *report, Error *err)
     if (!trainer_is_first(run->trainer))
         return true;
     log_step(run, report);
-    if (!run_log_end_step(run->log, trainer_progress(run->trainer)->step, err))
-        return false;
     show_step(run, report);
-    return true;
+    return evaluate(run, err) &&
+           run_log_end_step(run->log, trainer_progress(run->trainer)->step, err);
 }
 
 /* Steps until the schedule's end or the stop. */
@@ -181,6 +196,7 @@ bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err)
     *is_done = trainer_progress(t)->step >= c->schedule.steps;
     if (ok && *is_done)
         ok = export_to_out(&run, err);
+    evaluation_close(run.evaluation);
     run_log_close(run.log);
     return ok;
 }

@@ -3,7 +3,7 @@
 #ifndef WEN_TRAIN_RUN_H
 #define WEN_TRAIN_RUN_H
 
-#include "train/trainer.h"
+#include "train/evaluation.h"
 
 #include <signal.h>
 
@@ -16,6 +16,7 @@ typedef struct RunOptions {
     /* A line that is worth keeping: what an evaluation found, how the run ended. NULL: silent. */
     void (*line)(void *context, const char *text);
     void *context;
+    EvaluationHooks hooks; /* zeroed: eval.sources only */
 } RunOptions;
 
 /* All ranks call it; the first one writes and speaks. To the end of the schedule, or until stopped;

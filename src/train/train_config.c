@@ -46,6 +46,15 @@ static const Field fields[] = {
     {"output.checkpoint_keep", FIELD_INT, AT(checkpoint_keep), 1, 1e6, 3, NULL, true},
     {"output.gguf", FIELD_TEXT, AT(gguf), 0, 0, 0, NULL, true},
     {"output.log_every", FIELD_INT64, AT(log_every), 1, 1e12, 1, NULL, true},
+    {"eval.every", FIELD_INT64, AT(eval.every), 1, 1e12, 200, NULL, true},
+    {"eval.sources", FIELD_JSON, AT(eval.source_list), 0, 0, 0, NULL, true},
+    {"eval.tokens", FIELD_INT64, AT(eval.tokens), 1, 1e15, 262144, NULL, true},
+    {"eval.problems", FIELD_TEXT, AT(eval.problems), 0, 0, 0, NULL, true},
+    {"eval.per_family", FIELD_INT, AT(eval.per_family), 0, 1e9, 0, NULL, true},
+    {"eval.prompts", FIELD_JSON, AT(eval.prompts), 0, 0, 0, NULL, true},
+    {"eval.samples_every", FIELD_INT64, AT(eval.samples_every), 1, 1e12, 200, NULL, true},
+    {"eval.max_tokens", FIELD_INT, AT(eval.max_tokens), 1, 1 << 24, 256, NULL, true},
+    {"eval.greedy", FIELD_BOOL, AT(eval.is_greedy), 0, 1, 1, NULL, true},
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 static const FieldTable table = {fields, N_FIELDS};
@@ -65,38 +74,51 @@ static void stage_fields(TrainStage stage, Field out[N_FIELDS])
                 out[i].fallback = sft_fallbacks[k].fallback;
 }
 
-static bool read_source(json_t *item, size_t i, TrainSource *source, Error *err)
+/* Item i of the list that is the value of `list`. */
+static bool read_source(json_t *item, const char *list, size_t i, TrainSource *source, Error *err)
 {
     const char *key;
     json_t *value;
     json_object_foreach(item, key, value)
     {
         if (strcmp(key, "path") != 0 && strcmp(key, "weight") != 0)
-            return error_set(err, ERROR_FORMAT,
-                             "data.sources[%zu]: \"%s\" is neither path nor weight", i, key);
+            return error_set(err, ERROR_FORMAT, "%s[%zu]: \"%s\" is neither path nor weight", list,
+                             i, key);
     }
     source->path = json_string_value(json_object_get(item, "path"));
     if (!source->path)
-        return error_set(err, ERROR_FORMAT, "data.sources[%zu]: its path is missing", i);
+        return error_set(err, ERROR_FORMAT, "%s[%zu]: its path is missing", list, i);
     if (!json_object_get(item, "weight"))
         json_object_set_new(item, "weight", json_real(1));
     source->weight = json_number_value(json_object_get(item, "weight"));
     if (!(source->weight > 0 && source->weight < 1e9))
-        return error_set(err, ERROR_FORMAT, "data.sources[%zu]: its weight is not above 0", i);
+        return error_set(err, ERROR_FORMAT, "%s[%zu]: its weight is not above 0", list, i);
+    return true;
+}
+
+static bool read_sources(json_t *list, const char *name, TrainSource sources[TRAIN_SOURCES_MAX],
+                         int *n, Error *err)
+{
+    if (json_array_size(list) == 0)
+        return error_set(err, ERROR_FORMAT, "%s: a list of {path, weight} is needed", name);
+    if (json_array_size(list) > TRAIN_SOURCES_MAX)
+        return error_set(err, ERROR_LIMIT, "%s: at most %d", name, TRAIN_SOURCES_MAX);
+    *n = (int)json_array_size(list);
+    for (size_t i = 0; i < (size_t)*n; i++)
+        if (!read_source(json_array_get(list, i), name, i, &sources[i], err))
+            return false;
     return true;
 }
 
 bool train_sources_read(json_t *list, TrainSource sources[TRAIN_SOURCES_MAX], int *n, Error *err)
 {
-    if (json_array_size(list) == 0)
-        return error_set(err, ERROR_FORMAT, "data.sources: a list of {path, weight} is needed");
-    if (json_array_size(list) > TRAIN_SOURCES_MAX)
-        return error_set(err, ERROR_LIMIT, "data.sources: at most %d", TRAIN_SOURCES_MAX);
-    *n = (int)json_array_size(list);
-    for (size_t i = 0; i < (size_t)*n; i++)
-        if (!read_source(json_array_get(list, i), i, &sources[i], err))
-            return false;
-    return true;
+    return read_sources(list, "data.sources", sources, n, err);
+}
+
+static bool read_eval_sources(EvalOptions *eval, Error *err)
+{
+    return !eval->source_list ||
+           read_sources(eval->source_list, "eval.sources", eval->sources, &eval->n_sources, err);
 }
 
 /* What one key alone cannot say. */
@@ -143,7 +165,7 @@ bool train_config_read(TrainConfig *c, TrainStage stage, const char *path, const
         return false;
     c->compute = (int)c->compute == 0 ? DTYPE_F32 : DTYPE_BF16; /* the choice's index until here */
     if (train_sources_read(c->source_list, c->sources, &c->n_sources, err) &&
-        check_together(c, err))
+        read_eval_sources(&c->eval, err) && check_together(c, err))
         return true;
     train_config_close(c);
     return error_add(err, "%s", path);

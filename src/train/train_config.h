@@ -20,6 +20,20 @@ typedef struct TrainSource {
     double weight; /* its share of documents drawn, relative to the others' */
 } TrainSource;
 
+/* What is looked at as a run goes on (evaluation.h). */
+typedef struct EvalOptions {
+    json_t *source_list; /* borrowed, as all here */
+    TrainSource sources[TRAIN_SOURCES_MAX];
+    int n_sources;
+    int64_t every, tokens; /* steps between evaluations; tokens scored of each source at most */
+    const char *problems;  /* NULL: none */
+    int per_family;        /* problems of each family at most; 0: all */
+    json_t *prompts;       /* a list or a path; NULL: none */
+    int64_t samples_every;
+    int max_tokens; /* of a reply */
+    bool is_greedy;
+} EvalOptions;
+
 typedef struct TrainConfig {
     TrainStage stage;
     /* model */
@@ -50,7 +64,8 @@ typedef struct TrainConfig {
     int64_t checkpoint_every, log_every;
     int checkpoint_keep;
     const char *gguf; /* type of OUT/model.gguf; NULL: none is written */
-    json_t *json;     /* complete, defaults filled in; owned */
+    EvalOptions eval;
+    json_t *json; /* complete, defaults filled in; owned */
 } TrainConfig;
 
 /* The value of data.sources, for every stage that has one: [{path, weight}], weight 1 if absent

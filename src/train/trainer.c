@@ -18,6 +18,7 @@ struct Trainer {
     ModelText texts;
     json_t *model_json; /* config.json's keys */
     Config model;
+    char *data_folder;
     Ranks ranks;
     Params params;
     Optim optim;
@@ -56,18 +57,10 @@ static bool open_model(Trainer *t, Error *err)
 
 static bool read_data(Trainer *t, Error *err)
 {
-    char *folder = file_join(t->options.out, "data");
-    const DataText text = {.tokenizer = t->texts.tokenizer,
-                           .chat = t->texts.chat,
-                           .key = t->texts.key,
-                           .n_vocab = t->model.n_vocab,
-                           .folder = folder,
-                           .n_threads = t->options.n_threads,
-                           .line = t->options.line,
-                           .context = t->options.context};
-    const bool ok = data_open(&t->data, t->config, &text, err);
-    mem_free(folder);
-    return ok;
+    t->data_folder =
+        t->options.data ? mem_strdup(t->options.data) : file_join(t->options.out, "data");
+    const DataText text = trainer_data_text(t);
+    return data_open(&t->data, t->config, &text, err);
 }
 
 /* The first rank tokenizes with all threads; the others find what it kept. */
@@ -181,6 +174,7 @@ void trainer_close(Trainer *t)
         if (!t->options.backend)
             t->backend->close(t->backend);
     }
+    mem_free(t->data_folder);
     model_text_close(&t->texts);
     package_close(t->from);
     package_close(t->text);
@@ -193,10 +187,30 @@ const char *trainer_folder(const Trainer *t) { return t->options.out; }
 const Progress *trainer_progress(const Trainer *t) { return &t->progress; }
 Model *trainer_model(const Trainer *t) { return t->params.model; }
 const Data *trainer_data(const Trainer *t) { return &t->data; }
+const ModelText *trainer_text(const Trainer *t) { return &t->texts; }
+
+DataText trainer_data_text(const Trainer *t)
+{
+    return (DataText){.tokenizer = t->texts.tokenizer,
+                      .chat = t->texts.chat,
+                      .key = t->texts.key,
+                      .n_vocab = t->model.n_vocab,
+                      .folder = t->data_folder,
+                      .n_threads = t->options.n_threads,
+                      .line = t->options.line,
+                      .context = t->options.context};
+}
+
+json_t *trainer_generation(const Trainer *t)
+{
+    return package_generation_config(t->text ? t->text : t->from);
+}
 
 bool trainer_is_first(const Trainer *t) { return ranks_is_first(&t->ranks); }
 
 bool trainer_agree(const Trainer *t, bool is_so) { return ranks_first(&t->ranks, is_so) != 0; }
+
+double trainer_score(Trainer *t, const Rows *rows) { return gradient_score(t->gradient, rows); }
 
 /* ---- A step
  * ---------------------------------------------------------------------------------------------- */

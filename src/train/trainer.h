@@ -6,9 +6,11 @@
 
 #include "train/checkpoint.h"
 #include "train/gradient.h"
+#include "train/model_text.h"
 
 typedef struct TrainerOptions {
     const char *out;  /* the run's folder */
+    const char *data; /* where tokenized data is kept; NULL: OUT/data */
     Backend *backend; /* borrowed; NULL: one of its own, alone, with n_threads */
     int n_threads;    /* of all ranks; 0: one a processor */
     bool is_fresh;    /* forget what is in the folder */
@@ -38,12 +40,20 @@ const Progress *trainer_progress(const Trainer *t);
 /* The model in training; its weights change with every step. */
 Model *trainer_model(const Trainer *t);
 const Data *trainer_data(const Trainer *t);
+/* Its tokenizer and chat template; how other data is read like the run's own; its
+ * generation_config.json, or NULL. */
+const ModelText *trainer_text(const Trainer *t);
+DataText trainer_data_text(const Trainer *t);
+json_t *trainer_generation(const Trainer *t);
 
 /* One step of the optimizer, on the next batch of the data. */
 bool trainer_step(Trainer *t, StepReport *report, Error *err) MUST_USE;
 /* The same on a batch of the caller's; objective: see gradient_batch, NULL for the mean loss. */
 bool trainer_update(Trainer *t, const Rows *rows, const Objective *objective, StepReport *report,
                     Error *err) MUST_USE;
+/* The weighted sum of losses, in nats, of rows that are not trained on. Of the training's state,
+ * nothing changes. */
+double trainer_score(Trainer *t, const Rows *rows);
 /* Writes a checkpoint. */
 bool trainer_save(const Trainer *t, Error *err) MUST_USE;
 /* Writes the model to `folder` (export.h). */
