@@ -3,6 +3,8 @@
 
 #include "base/file.h"
 #include "train/export.h"
+#include "train/page.h"
+#include "train/report.h"
 #include "train/run_log.h"
 
 #include <inttypes.h>
@@ -103,6 +105,13 @@ static void log_step(Run *run, const StepReport *r)
         run_log_set(run->log, i, values[i]);
 }
 
+/* Hours, minutes and seconds. */
+static void put_duration(double seconds, char *text, size_t bytes)
+{
+    snprintf(text, bytes, "%d:%02d:%02d", (int)(seconds / 3600), (int)(seconds / 60) % 60,
+             (int)seconds % 60);
+}
+
 /* The progress line; speed and time left go by the last steps. */
 static void show_step(Run *run, const StepReport *r)
 {
@@ -114,17 +123,16 @@ static void show_step(Run *run, const StepReport *r)
     if (!run->options->progress || progress->step % c->log_every != 0)
         return;
     const double rate = run->recent_tokens / run->recent_seconds;
-    const double left =
-        (double)(c->schedule.steps - progress->step) * (double)r->gradient.n_tokens / rate;
-    char line[LINE_BYTES];
+    char line[LINE_BYTES], left[32];
+    put_duration((double)(c->schedule.steps - progress->step) * (double)r->gradient.n_tokens / rate,
+                 left, sizeof left);
     snprintf(line, sizeof line,
              "step %" PRId64 "/%" PRId64 "  loss %.4f  %.3f bits/byte  lr %.2e  grad %.3f%s  "
-             "%.0f tokens/s  %.0f %% of peak  %d:%02d:%02d left",
+             "%.0f tokens/s  %.0f %% of peak  %s left",
              progress->step, c->schedule.steps, r->gradient.loss,
              bits_per_byte(run, r->gradient.loss), r->rate, r->optim.grad_norm,
              r->optim.is_skipped ? " (skipped)" : "", rate,
-             100 * rate * run->flops_per_token / run->peak_flops, (int)(left / 3600),
-             (int)(left / 60) % 60, (int)left % 60);
+             100 * rate * run->flops_per_token / run->peak_flops, left);
     run->options->progress(run->options->context, line);
 }
 
@@ -138,6 +146,32 @@ static bool evaluate(Run *run, Error *err)
         run->options->line(run->options->context, line.data);
     buf_free(&line);
     return ok;
+}
+
+static bool write_report(const Run *run, Error *err)
+{
+    const Progress *progress = trainer_progress(run->trainer);
+    const TrainConfig *c = trainer_config(run->trainer);
+    const Model *model = trainer_model(run->trainer);
+    ReportFact facts[] = {{.name = "steps"},      {.name = "tokens"},
+                          {.name = "time"},       {.name = "tokens a second, mean"},
+                          {.name = "parameters"}, {.name = "threads"}};
+    char status[512];
+    snprintf(facts[0].value, sizeof facts[0].value, "%" PRId64, progress->step);
+    page_number((double)progress->n_tokens, facts[1].value);
+    put_duration(progress->seconds, facts[2].value, sizeof facts[2].value);
+    page_number((double)progress->n_tokens / progress->seconds, facts[3].value);
+    page_number((double)config_n_parameters(&model->config), facts[4].value);
+    snprintf(facts[5].value, sizeof facts[5].value, "%d, %s", model->backend->n_threads,
+             model->backend->isa);
+    if (progress->step < c->schedule.steps)
+        snprintf(status, sizeof status, "%.300s: stopped after step %" PRId64 " of %" PRId64,
+                 trainer_folder(run->trainer), progress->step, c->schedule.steps);
+    else
+        snprintf(status, sizeof status, "%.300s: all steps done", trainer_folder(run->trainer));
+    return report_write(trainer_folder(run->trainer),
+                        c->stage == STAGE_SFT ? "Fine-tuning" : "Pre-training", status, facts,
+                        sizeof facts / sizeof *facts, err);
 }
 
 static bool export_to_out(const Run *run, Error *err)
@@ -192,10 +226,14 @@ bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err)
                .is_moe = model->config.n_experts > 0,
                .flops_per_token = flops_of_token(&model->config, c->tokens),
                .peak_flops = b->peak_flops(b, c->compute) * b->n_ranks};
-    bool ok = (!trainer_is_first(t) || open_log(&run, err)) && run_steps(&run, err);
+    const bool is_open = !trainer_is_first(t) || open_log(&run, err);
+    bool ok = is_open && run_steps(&run, err);
     *is_done = trainer_progress(t)->step >= c->schedule.steps;
     if (ok && *is_done)
         ok = export_to_out(&run, err);
+    if (is_open && trainer_is_first(t) &&
+        trainer_progress(t)->step > 0) /* of a run that failed too: it shows why */
+        ok = write_report(&run, ok ? err : NULL) && ok;
     evaluation_close(run.evaluation);
     run_log_close(run.log);
     return ok;
