@@ -90,7 +90,7 @@ static int find_ticks(const Axis *a, int wanted, double ticks[TICKS_MAX])
         const double step = tick_step(a->to - a->from, wanted);
         for (double k = ceil(a->from / step - 1e-9);
              n < TICKS_MAX && k * step <= a->to * (1 + 1e-12) + 1e-300; k++)
-            ticks[n++] = k * step;
+            ticks[n++] = k == 0 ? 0 : k * step; /* not -0 */
         return n;
     }
     static const double digits[] = {1, 2, 5};
@@ -237,15 +237,19 @@ void plot_write(const Plot *p, Buf *out)
     buf_puts(out, "</svg></svg></figure>\n");
 }
 
-void plot_smooth(const double *y, int n, double window, double *out)
+void plot_smooth(const double *y, int n, int reach, double *out)
 {
-    const double memory = 1 - 1 / (window > 1 ? window : 1);
-    double sum = 0, weight = 0;
+    double sum = 0;
+    int from = 0, to = 0; /* of the stretch that `sum` is of */
     for (int i = 0; i < n; i++) {
-        if (isfinite(y[i])) {
-            sum = memory * sum + y[i];
-            weight = memory * weight + 1;
-        }
-        out[i] = isfinite(y[i]) ? sum / weight : (double)NAN;
+        const int near = i < n - 1 - i ? i : n - 1 - i; /* the same on both sides: no lag */
+        const int side = reach < near ? reach : near;
+        while (to <= i + side)
+            sum += y[to++];
+        while (from < i - side)
+            sum -= y[from++];
+        while (to > i + side + 1)
+            sum -= y[--to];
+        out[i] = sum / (to - from);
     }
 }

@@ -34,8 +34,7 @@ typedef struct Plot {
 /* Appends a <figure>; nothing when no series has a point. */
 void plot_write(const Plot *plot, Buf *html);
 
-/* A running mean that looks back over `window` points or so; out [n]. Gaps (NAN) are stepped over.
- */
-void plot_smooth(const double *y, int n, double window, double *out);
+/* The mean of each value and up to `reach` on both sides of it; out [n]. All y are finite. */
+void plot_smooth(const double *y, int n, int reach, double *out);
 
 #endif

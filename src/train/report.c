@@ -79,7 +79,7 @@ static void plot_spec(const RunTable *table, const PlotSpec *spec, Buf *html)
         PlotSeries s = series_of(table, column, &arena);
         if (!spec->is_smooth && s.n > 20) {
             double *mean = ARENA_ARRAY(&arena, double, s.n);
-            plot_smooth(s.y, s.n, s.n / 40.0, mean);
+            plot_smooth(s.y, s.n, s.n / 80 + 1, mean);
             s.look = PLOT_FAINT;
             series[n++] = s;
             s.y = mean;

@@ -153,17 +153,18 @@ static bool write_report(const Run *run, Error *err)
     const Progress *progress = trainer_progress(run->trainer);
     const TrainConfig *c = trainer_config(run->trainer);
     const Model *model = trainer_model(run->trainer);
-    ReportFact facts[] = {{.name = "steps"},      {.name = "tokens"},
-                          {.name = "time"},       {.name = "tokens a second, mean"},
-                          {.name = "parameters"}, {.name = "threads"}};
+    ReportFact facts[] = {{.name = "steps"},          {.name = "tokens"},
+                          {.name = "time"},           {.name = "tokens a second, mean"},
+                          {.name = "parameters"},     {.name = "threads"},
+                          {.name = "instruction set"}};
     char status[512];
     snprintf(facts[0].value, sizeof facts[0].value, "%" PRId64, progress->step);
     page_number((double)progress->n_tokens, facts[1].value);
     put_duration(progress->seconds, facts[2].value, sizeof facts[2].value);
     page_number((double)progress->n_tokens / progress->seconds, facts[3].value);
     page_number((double)config_n_parameters(&model->config), facts[4].value);
-    snprintf(facts[5].value, sizeof facts[5].value, "%d, %s", model->backend->n_threads,
-             model->backend->isa);
+    snprintf(facts[5].value, sizeof facts[5].value, "%d", model->backend->n_threads);
+    snprintf(facts[6].value, sizeof facts[6].value, "%s", model->backend->isa);
     if (progress->step < c->schedule.steps)
         snprintf(status, sizeof status, "%.300s: stopped after step %" PRId64 " of %" PRId64,
                  trainer_folder(run->trainer), progress->step, c->schedule.steps);
