@@ -232,8 +232,8 @@ bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err)
     *is_done = trainer_progress(t)->step >= c->schedule.steps;
     if (ok && *is_done)
         ok = export_to_out(&run, err);
-    if (is_open && trainer_is_first(t) &&
-        trainer_progress(t)->step > 0) /* of a run that failed too: it shows why */
+    /* Of a run that failed too: it shows why. */
+    if (is_open && trainer_is_first(t) && trainer_progress(t)->step > 0)
         ok = write_report(&run, ok ? err : NULL) && ok;
     evaluation_close(run.evaluation);
     run_log_close(run.log);
