@@ -3,7 +3,7 @@
 #ifndef WEN_RL_LIVE_H
 #define WEN_RL_LIVE_H
 
-#include "train/ask.h"
+#include "train/asker.h"
 #include "train/trainer.h"
 
 /* Borrows the trainer. Between steps only. */

@@ -8,7 +8,7 @@
 #ifndef WEN_TRAIN_SAMPLES_H
 #define WEN_TRAIN_SAMPLES_H
 
-#include "train/ask.h"
+#include "train/asker.h"
 #include "train/run_log.h"
 #include "train/train_config.h"
 

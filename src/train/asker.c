@@ -1,5 +1,5 @@
-/* See ask.h. */
-#include "train/ask.h"
+/* See asker.h. */
+#include "train/asker.h"
 
 #include "base/mem.h"
 

@@ -1,7 +1,7 @@
 /* How training asks its own model: through a callback, because train knows no engine. src/rl has
  * one over the weights in training (rl/live.h). */
-#ifndef WEN_TRAIN_ASK_H
-#define WEN_TRAIN_ASK_H
+#ifndef WEN_TRAIN_ASKER_H
+#define WEN_TRAIN_ASKER_H
 
 #include "base/error.h"
 
