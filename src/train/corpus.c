@@ -8,6 +8,7 @@
 #include "text/added.h"
 #include "text/chat.h"
 #include "text/qwen_tokens.h"
+#include "train/blocks.h"
 
 #include <math.h>
 #include <string.h>
@@ -150,21 +151,11 @@ static bool add_job(Corpus *c, Job job, Error *err)
     return c->n_jobs < JOBS_MAX || flush(c, err);
 }
 
-/* The end of the block that begins at `at`: behind a line end whose next character is a printable
- * ASCII one; there a piece ends and no character is joined to the one before it. */
-static size_t block_end(Str text, size_t at)
-{
-    for (size_t i = at + BLOCK_BYTES; i + 1 < text.bytes; i++)
-        if (text.data[i] == '\n' && text.data[i + 1] > ' ' && text.data[i + 1] < 0x7f)
-            return i + 1;
-    return text.bytes;
-}
-
 static bool add_blocks(Corpus *c, int source, Str text, Error *err)
 {
     int64_t number = 0;
     for (size_t at = 0, end; at < text.bytes; at = end, number++) {
-        end = block_end(text, at);
+        end = block_end(text, at, BLOCK_BYTES, false);
         const Job job = {str_slice(text, at, end), number, source, false, {0}};
         if (!add_job(c, job, err))
             return false;
@@ -174,18 +165,13 @@ static bool add_blocks(Corpus *c, int source, Str text, Error *err)
 
 static bool add_lines(Corpus *c, int source, Str text, Error *err)
 {
-    int64_t first = 1, number = 1;
-    for (size_t at = 0, from = 0; at < text.bytes;) {
-        const char *newline = memchr(text.data + at, '\n', text.bytes - at);
-        at = newline ? (size_t)(newline - text.data) + 1 : text.bytes;
-        number++;
-        if (at - from < JOB_BYTES && at < text.bytes)
-            continue;
-        const Job job = {str_slice(text, from, at), first, source, true, {0}};
+    int64_t first = 1;
+    for (size_t at = 0, end; at < text.bytes; at = end) {
+        end = block_end(text, at, JOB_BYTES, true);
+        const Job job = {str_slice(text, at, end), first, source, true, {0}};
         if (!add_job(c, job, err))
             return false;
-        from = at;
-        first = number;
+        first += block_lines(job.text);
     }
     return true;
 }

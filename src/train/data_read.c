@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/pool.h"
+#include "train/blocks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -57,38 +58,15 @@ int32_t data_text_end(const DataText *text)
 
 /* ---- Blocks ---------------------------------------------------------------------------------- */
 
-/* The end of the block that begins at `at`. A text is cut behind a line end that is followed by a
- * printable ASCII character: there a token ends, and no character is joined to the one before. */
-static size_t block_end(Str all, size_t at, bool is_lines)
-{
-    for (size_t from = at + BLOCK_BYTES; from < all.bytes;) {
-        const char *newline = memchr(all.data + from, '\n', all.bytes - from);
-        from = newline ? (size_t)(newline - all.data) + 1 : all.bytes;
-        if (is_lines || (from < all.bytes && all.data[from] > ' ' && all.data[from] < 0x7f))
-            return from;
-    }
-    return all.bytes;
-}
-
 uint64_t data_content(const FileMap *map, bool is_lines)
 {
     const Str all = {(const char *)map->data, map->bytes};
     uint64_t content = 0;
     for (size_t at = 0, end; at < all.bytes; at = end) {
-        end = block_end(all, at, is_lines);
+        end = block_end(all, at, BLOCK_BYTES, is_lines);
         content = hash_bytes(content, str_slice(all, at, end));
     }
     return content;
-}
-
-static int64_t count_lines(Str text)
-{
-    int64_t n = 0;
-    for (size_t at = 0; at < text.bytes; n++) {
-        const char *newline = memchr(text.data + at, '\n', text.bytes - at);
-        at = newline ? (size_t)(newline - text.data) + 1 : text.bytes;
-    }
-    return n;
 }
 
 /* Cuts the next round. */
@@ -97,11 +75,11 @@ static void cut_blocks(Reading *r)
     const Str all = {(const char *)r->map->data, r->map->bytes};
     for (r->n_blocks = 0; r->n_blocks < r->blocks_max && r->at < all.bytes; r->n_blocks++) {
         Block *b = &r->blocks[r->n_blocks];
-        const size_t end = block_end(all, r->at, r->is_lines);
+        const size_t end = block_end(all, r->at, BLOCK_BYTES, r->is_lines);
         b->text = str_slice(all, r->at, end);
         b->from = r->at;
         b->first_line = r->n_lines + 1;
-        r->n_lines += count_lines(b->text);
+        r->n_lines += block_lines(b->text);
         r->content = hash_bytes(r->content, b->text);
         r->at = end;
     }
@@ -147,13 +125,22 @@ static bool add_line(const Reading *r, Worker *w, Block *b, Str line)
     return ok;
 }
 
+static bool is_blank(Str line)
+{
+    size_t n = 0;
+    while (n < line.bytes && strchr(" \t\r", line.data[n]) && line.data[n] != 0)
+        n++;
+    return n == line.bytes;
+}
+
 static void read_lines(const Reading *r, Worker *w, Block *b)
 {
     int64_t number = b->first_line;
     for (size_t at = 0, end; at < b->text.bytes; at = end + 1, number++) {
         const char *newline = memchr(b->text.data + at, '\n', b->text.bytes - at);
         end = newline ? (size_t)(newline - b->text.data) : b->text.bytes;
-        if (end > at && !add_line(r, w, b, str_slice(b->text, at, end))) {
+        const Str line = str_slice(b->text, at, end);
+        if (!is_blank(line) && !add_line(r, w, b, line)) {
             error_add(&b->err, "%s:%" PRId64, r->path, number);
             return;
         }

@@ -185,7 +185,7 @@ static void long_documents_are_split_cut_or_dropped(void **state)
     };
     Error err = {0};
     add_source(f, "long.jsonl",
-               "{\"text\": \"aaaaaaaaaaaaaaaaaaaa\"}\n\n{\"text\": \"bb\"}\n{\"text\": \"\"}\n", 1);
+               "{\"text\": \"aaaaaaaaaaaaaaaaaaaa\"}\n \r\n{\"text\": \"bb\"}\r\n{\"text\": \"\"}\n", 1);
     for (int i = 0; i < 3; i++) {
         Data data;
         f->config.long_documents = cases[i].policy;
