@@ -184,8 +184,9 @@ static void long_documents_are_split_cut_or_dropped(void **state)
         {LONG_DROP, 1, 2, "1 longer than 16 tokens, left out"},
     };
     Error err = {0};
-    add_source(f, "long.jsonl",
-               "{\"text\": \"aaaaaaaaaaaaaaaaaaaa\"}\n \r\n{\"text\": \"bb\"}\r\n{\"text\": \"\"}\n", 1);
+    add_source(
+        f, "long.jsonl",
+        "{\"text\": \"aaaaaaaaaaaaaaaaaaaa\"}\n \r\n{\"text\": \"bb\"}\r\n{\"text\": \"\"}\n", 1);
     for (int i = 0; i < 3; i++) {
         Data data;
         f->config.long_documents = cases[i].policy;
