@@ -9,7 +9,7 @@ static const TaskFamily *const chapters[] = {
     word_problem_families, graph_families,   search_families,   knight_families,
     logic_families,        letter_families,  string_families,   sorting_families,
     induction_families,    program_families, fact_families,     instruction_families,
-    tool_families,         talk_families,    refusal_families,
+    tool_families,         mode_families,    talk_families,     refusal_families,
 };
 enum { N_CHAPTERS = sizeof chapters / sizeof *chapters };
 

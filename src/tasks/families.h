@@ -20,6 +20,7 @@ extern const TaskFamily program_families[];      /* task_programs.c */
 extern const TaskFamily graph_families[];        /* task_graph.c */
 extern const TaskFamily fact_families[];         /* task_facts.c */
 extern const TaskFamily instruction_families[];  /* task_instructions.c */
+extern const TaskFamily mode_families[];         /* task_modes.c */
 extern const TaskFamily tool_families[];         /* task_tools.c */
 extern const TaskFamily talk_families[];         /* task_talk.c */
 extern const TaskFamily refusal_families[];      /* task_refusals.c */

@@ -24,7 +24,7 @@ TaskReply problem_solution(Problem *p)
             continue;
         for (int c = 0; c < message->n_calls; c++)
             calls[reply.n_calls++] = message->calls[c];
-        reply.thinking = message->thinking;
+        reply.thinking = p->mode == MODE_NO_THINK ? (Str){0} : message->thinking;
         reply.content = message->content;
     }
     reply.calls = calls;

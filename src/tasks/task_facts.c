@@ -13,7 +13,7 @@
 #include <string.h>
 
 typedef enum Attribute { CITY, TRADE, YEAR, ANIMAL, N_ATTRIBUTES } Attribute;
-enum { VALUES = 16, PEOPLE_MAX = 4, N_WORLD = 400 };
+enum { VALUES = 16, N_WORLD = 400 };
 
 static const char *const values[N_ATTRIBUTES][N_LANGS][VALUES] = {
     [CITY] = {{"Lisbon", "Oslo", "Vienna", "Dublin", "Athens", "Prague", "Cairo", "Lima", "Tokyo",
@@ -103,51 +103,67 @@ static const char *capital(Maker *m, const char *word)
 
 /* ---- From a text ----------------------------------------------------------------------------- */
 
-/* level + 1 people with two facts each, lines in mixed order; a quarter of the questions is about a
- * fact that is not there. */
-static void make_passage(Maker *m)
+/* A line of the text. */
+typedef struct Fact {
+    const char *who, *line, *value;
+    Attribute attribute;
+} Fact;
+
+/* Two facts about each of n new people. */
+static Fact *draw_facts(Maker *m, int n)
 {
-    const int n = m->level + 1;
-    const char *lines[PEOPLE_MAX * 2], *told_values[PEOPLE_MAX * 2], *people[PEOPLE_MAX];
-    Attribute told[PEOPLE_MAX * 2] = {CITY};
+    Fact *facts = ARENA_ARRAY(&m->p->arena, Fact, 2 * n);
     for (int i = 0; i < n; i++) {
+        const char *who;
         bool is_new;
         do {
-            people[i] = capital(m, word_invented(m, 3, 7));
+            who = capital(m, word_invented(m, 3, 7));
             is_new = true;
             for (int j = 0; j < i; j++)
-                is_new &= strcmp(people[i], people[j]) != 0;
+                is_new &= strcmp(who, facts[2 * j].who) != 0;
         } while (!is_new);
         int two[2];
         maker_choose(m, N_ATTRIBUTES, 2, two);
         for (int k = 0; k < 2; k++) {
-            const Attribute a = told[i * 2 + k] = (Attribute)two[k];
-            told_values[i * 2 + k] = value_text(m, a, rng_next(&m->rng) >> 20);
-            lines[i * 2 + k] = maker_fill(m, MAKER_PICK(m, statements[a][m->lang]), people[i],
-                                          told_values[i * 2 + k], NULL);
+            const Attribute a = (Attribute)two[k];
+            const char *value = value_text(m, a, rng_next(&m->rng) >> 20);
+            const char *line =
+                maker_fill(m, MAKER_PICK(m, statements[a][m->lang]), who, value, NULL);
+            facts[2 * i + k] = (Fact){who, line, value, a};
         }
     }
-    const int who = (int)maker_int(m, 0, n - 1), which = who * 2 + (int)maker_int(m, 0, 1);
+    return facts;
+}
+
+/* Lines about n people in mixed order, and a question; a quarter of the questions is about a fact
+ * that is not there. */
+static void ask_text(Maker *m, int n)
+{
+    const Fact *facts = draw_facts(m, n);
+    const int which = (int)maker_int(m, 0, 2 * n - 1);
+    const Fact *fact = &facts[which], *other = &facts[which ^ 1];
     const bool is_there = maker_chance(m, 0.75);
-    Attribute asked = told[which];
-    while (!is_there && (asked == told[who * 2] || asked == told[who * 2 + 1]))
+    Attribute asked = fact->attribute;
+    while (!is_there && (asked == fact->attribute || asked == other->attribute))
         asked = (Attribute)maker_int(m, 0, N_ATTRIBUTES - 1);
-    int order[PEOPLE_MAX * 2];
+    int *order = ARENA_ARRAY(&m->p->arena, int, 2 * n);
     maker_choose(m, 2 * n, 2 * n, order);
     Buf text = {0};
     for (int i = 0; i < 2 * n; i++)
-        buf_printf(&text, "%s%s", lines[order[i]], m->lang == LANG_ZH || i + 1 == 2 * n ? "" : " ");
+        buf_printf(&text, "%s%s", facts[order[i]].line,
+                   m->lang == LANG_ZH || i + 1 == 2 * n ? "" : " ");
     maker_user(m, text_asks[m->lang], text.data,
-               maker_fill(m, MAKER_PICK(m, questions[asked][m->lang]), people[who], NULL), NULL);
+               maker_fill(m, MAKER_PICK(m, questions[asked][m->lang]), fact->who, NULL), NULL);
     buf_free(&text);
-    if (!is_there) {
-        maker_think(m, "%s: %s", people[who], no_line[m->lang]);
-        maker_reply(m, "%s", not_said[m->lang]);
-        return;
-    }
-    maker_think(m, "%s", lines[which]);
-    maker_reply(m, "%s", told_values[which]);
+    maker_think(m, "%s",
+                is_there ? fact->line : maker_text(m, "%s: %s", fact->who, no_line[m->lang]));
+    maker_reply(m, "%s", is_there ? fact->value : not_said[m->lang]);
 }
+
+static void make_passage(Maker *m) { ask_text(m, m->level + 1); }
+
+/* 16 to 512 lines: from the length of short training rows to that of long ones. */
+static void make_needle(Maker *m) { ask_text(m, 4 << m->level); }
 
 /* ---- The closed world ------------------------------------------------------------------------ */
 
@@ -208,6 +224,13 @@ const TaskFamily fact_families[] = {
      .langs = ALL_LANGS,
      .difficulty_max = 3,
      .make = make_passage,
+     .score = score_text},
+    {.name = "needle",
+     .domain = "facts",
+     .about = "the same from 16 to 512 lines",
+     .langs = ALL_LANGS,
+     .difficulty_max = 6,
+     .make = make_needle,
      .score = score_text},
     {.name = "world",
      .domain = "facts",

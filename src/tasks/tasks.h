@@ -122,7 +122,8 @@ void problem_write(const Problem *p, Buf *out);
 /* The same back: all but the solution. Errors say what is missing or of the wrong type. */
 bool problem_read(Problem *p, Str line, Error *err) MUST_USE;
 
-/* The canonical replies as one reply. Its score is 1. Borrowed from the problem. */
+/* The canonical replies as one reply, without a thought where the flags forbid it. Its score is 1.
+ * Borrowed from the problem. */
 TaskReply problem_solution(Problem *p);
 
 /* 0 .. 1. The answer counts in the content only (never in the thought), and only if it is the
