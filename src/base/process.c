@@ -103,15 +103,19 @@ static bool take_line(Process *p, Buf *answer)
 /* Whether the child said how it ended. */
 static bool ended(const Process *p, Error *err)
 {
-    int status = 0;
-    if (waitpid(p->pid, &status, WNOHANG) != p->pid)
+    siginfo_t info = {0};
+    for (int waited = 0; waited < GRACE_MS && info.si_pid == 0; waited += 10) {
+        usleep(waited ? 10 * 1000 : 0);
+        waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT); /* process_close reaps */
+    }
+    if (info.si_pid == 0)
         return error_set(err, ERROR_IO, "%s: it closed its output instead of answering",
                          p->command);
-    if (WIFSIGNALED(status))
+    if (info.si_code != CLD_EXITED)
         return error_set(err, ERROR_IO, "%s: it was ended by signal %d instead of answering",
-                         p->command, WTERMSIG(status));
+                         p->command, info.si_status);
     return error_set(err, ERROR_IO, "%s: it ended with status %d instead of answering", p->command,
-                     WEXITSTATUS(status));
+                     info.si_status);
 }
 
 /* Writes some of what is left; true when that went well or would have to wait. */

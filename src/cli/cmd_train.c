@@ -18,6 +18,7 @@ static const Stage stages[] = {
     {"tokenizer", train_tokenizer, "a vocabulary, from texts"},
     {"pretrain", train_pretrain, "on documents: every token is predicted"},
     {"sft", train_sft, "on conversations: what the assistant says is predicted"},
+    {"rl", train_rl, "on the model's own answers, as they are rewarded"},
 };
 enum { N_STAGES = sizeof stages / sizeof *stages };
 

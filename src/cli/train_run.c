@@ -1,10 +1,9 @@
-/* Stages that are a run of the trainer: in a folder that it can be resumed from. */
-#include "cli/train_stages.h"
+/* See train_run.h; and the stages that train on data. */
+#include "cli/train_run.h"
 
-#include "cli/args.h"
 #include "cli/term.h"
+#include "cli/train_stages.h"
 #include "rl/live.h"
-#include "train/run.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -43,11 +42,10 @@ static void print_line(void *context, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
-/* What each rank does; the first one speaks. */
-static bool run(void *context, Trainer *t, Error *err)
+bool train_run(Trainer *t, StageSteps steps, Error *err)
 {
-    (void)context;
-    const RunOptions run_options = {.stop = &is_stopped,
+    const RunOptions run_options = {.steps = steps,
+                                    .stop = &is_stopped,
                                     .progress = print_progress,
                                     .line = print_line,
                                     .hooks = {.asker = live_asker(t)}};
@@ -64,53 +62,75 @@ static bool run(void *context, Trainer *t, Error *err)
     return ok;
 }
 
+bool train_args(TrainArgs *args, const char *command, const char *about, int argc, char **argv,
+                int *status)
+{
+    int64_t n_threads = 0, n_ranks = 0;
+    *args = (TrainArgs){.options = {.line = print_line}};
+    TrainerOptions *options = &args->options;
+    const Arg table[] = {
+        {"out", 'o', ARG_TEXT, &options->out, "DIR", "the run's folder; resumed if it holds one", 0,
+         0},
+        {"set", 0, ARG_LIST, &args->sets, "A.B=VALUE", "overrides a key of the configuration", 0,
+         0},
+        {"fresh", 0, ARG_FLAG, &options->is_fresh, NULL, "forget what the folder holds", 0, 0},
+        {"threads", 0, ARG_INT, &n_threads, "N", "threads of all ranks (one a processor)", 1, 1024},
+        {"ranks", 0, ARG_INT, &n_ranks, "N", "ranks that share the work (run.ranks)", 1, 256},
+        {0},
+    };
+    const ArgSpec spec = {
+        .command = command,
+        .usage = "CONFIG --out DIR",
+        .about = about,
+        .options = table,
+        .n_words_min = 1,
+        .n_words_max = 1,
+    };
+    ArgWords words;
+    if (!args_parse(&spec, argc, argv, &words, status))
+        return false;
+    if (!options->out) {
+        *status = term_usage(command, "give --out DIR");
+        return false;
+    }
+    args->config = words.words[0];
+    options->n_threads = (int)n_threads;
+    snprintf(args->ranks, sizeof args->ranks, "run.ranks=%d", (int)n_ranks);
+    if (n_ranks > 0 && args->sets.n == ARG_LIST_MAX) {
+        *status = term_usage(command, "too many --set");
+        return false;
+    }
+    if (n_ranks > 0)
+        args->sets.items[args->sets.n++] = args->ranks;
+    catch_signals();
+    return true;
+}
+
 /* A stage by its name and what it trains on. */
 typedef struct RunStage {
     TrainStage stage;
     const char *command, *about;
 } RunStage;
 
+/* What each rank does; the first one speaks. */
+static bool run_rank(void *context, Trainer *t, Error *err)
+{
+    (void)context;
+    return train_run(t, (StageSteps){0}, err);
+}
+
 static int run_command(const RunStage *stage, int argc, char **argv)
 {
-    ArgList sets = {0};
-    int64_t n_threads = 0, n_ranks = 0;
-    TrainerOptions options = {.line = print_line};
-    const Arg table[] = {
-        {"out", 'o', ARG_TEXT, &options.out, "DIR", "the run's folder; resumed if it holds one", 0,
-         0},
-        {"set", 0, ARG_LIST, &sets, "A.B=VALUE", "overrides a key of the configuration", 0, 0},
-        {"fresh", 0, ARG_FLAG, &options.is_fresh, NULL, "forget what the folder holds", 0, 0},
-        {"threads", 0, ARG_INT, &n_threads, "N", "threads of all ranks (one a processor)", 1, 1024},
-        {"ranks", 0, ARG_INT, &n_ranks, "N", "ranks that share the work (run.ranks)", 1, 256},
-        {0},
-    };
-    const ArgSpec spec = {
-        .command = stage->command,
-        .usage = "CONFIG --out DIR",
-        .about = stage->about,
-        .options = table,
-        .n_words_min = 1,
-        .n_words_max = 1,
-    };
-    ArgWords words;
+    TrainArgs args;
     int status;
-    if (!args_parse(&spec, argc, argv, &words, &status))
+    if (!train_args(&args, stage->command, stage->about, argc, argv, &status))
         return status;
-    if (!options.out)
-        return term_usage(stage->command, "give --out DIR");
-    options.n_threads = (int)n_threads;
-    char ranks[32];
-    snprintf(ranks, sizeof ranks, "run.ranks=%d", (int)n_ranks);
-    if (n_ranks > 0 && sets.n == ARG_LIST_MAX)
-        return term_usage(stage->command, "too many --set");
-    if (n_ranks > 0)
-        sets.items[sets.n++] = ranks;
     Error err = {0};
     TrainConfig config;
-    catch_signals();
-    bool ok = train_config_read(&config, stage->stage, words.words[0], sets.items, sets.n, &err);
+    bool ok =
+        train_config_read(&config, stage->stage, args.config, args.sets.items, args.sets.n, &err);
     if (ok) {
-        ok = trainer_run_ranks(&config, &options, run, NULL, &err);
+        ok = trainer_run_ranks(&config, &args.options, run_rank, NULL, &err);
         train_config_close(&config);
     }
     if (!ok)

@@ -65,8 +65,8 @@ static bool read_file(Prompts *p, const char *path, Error *err)
     }
     problem_close(&problem);
     p->order = ARENA_ARRAY(&p->arena, int32_t, p->n_lines);
-    return ok && (p->n_lines > 0 ||
-                  error_set(err, ERROR_FORMAT, "%s: there is no problem in it", path));
+    return ok &&
+           (p->n_lines > 0 || error_set(err, ERROR_FORMAT, "%s: there is no problem in it", path));
 }
 
 /* The order of an epoch: a shuffle that the seed and the epoch's number make. */

@@ -3,8 +3,6 @@
 
 #include "base/process.h"
 
-#include <math.h>
-
 struct Reward {
     Process *program; /* NULL: task_score */
     int timeout_ms;
@@ -45,7 +43,7 @@ static bool ask_program(Reward *r, const Problem *p, const TaskReply *reply, dou
         return error_add(err, "verifier");
     json_t *json = json_loadb(r->answer.bytes ? r->answer.data : "", r->answer.bytes, 0, &where);
     const json_t *value = json_object_get(json, "score");
-    *score = json_is_number(value) ? json_number_value(value) : NAN;
+    *score = json_is_number(value) ? json_number_value(value) : -1;
     json_decref(json);
     if (*score >= 0 && *score <= 1)
         return true;
@@ -63,8 +61,7 @@ Reward *reward_open(const char *program, int timeout_ms, const Problem *sample, 
     if (!program)
         return r;
     const TaskReply nothing = {.content = {"", 0}};
-    if ((r->program = process_open(program, err)) &&
-        ask_program(r, sample, &nothing, &score, err))
+    if ((r->program = process_open(program, err)) && ask_program(r, sample, &nothing, &score, err))
         return r;
     reward_close(r);
     return NULL;

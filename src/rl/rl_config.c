@@ -36,8 +36,9 @@ static const FieldTable table = {fields, sizeof fields / sizeof *fields};
 static bool check_together(RlConfig *c, Error *err)
 {
     if (c->train.ranks != 1)
-        return error_set(err, ERROR_FORMAT, "run.ranks: reinforcement learning samples and trains "
-                                            "on one rank; give it threads instead");
+        return error_set(err, ERROR_FORMAT,
+                         "run.ranks: reinforcement learning samples and trains "
+                         "on one rank; give it threads instead");
     if (c->n_problems % c->updates)
         return error_set(err, ERROR_FORMAT,
                          "policy.updates: %d problems cannot be divided into %d updates",

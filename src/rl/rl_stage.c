@@ -52,31 +52,32 @@ struct RlStage {
     const RlConfig *config;
     Prompts *prompts;
     Reward *reward;
-    Reference *reference; /* opened with the first step */
-    JsonLines *lines;     /* rollouts.jsonl; likewise */
+    Reference *reference;           /* opened with the first step */
+    JsonLines *lines;               /* rollouts.jsonl; likewise */
+    double last_reward, last_score; /* of the last step, means */
     int column[N_COLUMNS];
     int family_column[FAMILIES_MAX]; /* by task_family's number; -1: not drawn from */
 };
 
 /* Problems with their groups: what one round of sampling made. */
-typedef struct Batch {
+typedef struct Round {
     Problem *problems;
     int n;
     Rollouts rollouts;
     double *advantages; /* [rollouts.n] */
     float **reference;  /* [rollouts.n], or NULL */
-} Batch;
+} Round;
 
 /* A group that is learned from. */
 typedef struct Group {
-    const Batch *batch;
+    const Round *round;
     int problem_i;
 } Group;
 
 /* All of a step. */
 typedef struct RlStep {
-    Batch batches[ATTEMPTS_MAX];
-    int n_batches;
+    Round rounds[ATTEMPTS_MAX];
+    int n_rounds;
     Group *groups; /* [n_problems] at most */
     int n_groups, n_mixed, n_seen;
     Arena arena;
@@ -127,11 +128,10 @@ static bool open_rest(RlStage *s, Trainer *t, Error *err)
         return error_set(err, ERROR_UNSUPPORTED, "%s has no chat template, so nobody can ask it",
                          c->train.from);
     if (c->policy.kl > 0 && !s->reference)
-        s->reference =
-            reference_open(c->train.from, trainer_model(t), c->train.tokens, err);
+        s->reference = reference_open(c->train.from, trainer_model(t), c->train.tokens, err);
     if (!s->lines)
-        s->lines = json_lines_open(trainer_folder(t), "rollouts.jsonl",
-                                   trainer_progress(t)->step, err);
+        s->lines =
+            json_lines_open(trainer_folder(t), "rollouts.jsonl", trainer_progress(t)->step, err);
     return s->lines && (s->reference || c->policy.kl == 0);
 }
 
@@ -151,7 +151,8 @@ static RolloutOptions rollout_options(const RlStage *s, const Trainer *t, int at
         .thinks = is_hybrid ? c->thinks : -1,
         .seed = rng_counter((uint64_t)c->seed, step, 2 + (uint64_t)attempt),
         .eos_ids = eos,
-        .n_eos = assets_generation_eos(trainer_generation(t), trainer_model(t)->config.n_vocab, eos),
+        .n_eos =
+            assets_generation_eos(trainer_generation(t), trainer_model(t)->config.n_vocab, eos),
     };
 }
 
@@ -164,7 +165,7 @@ static double reward_of(const RlConfig *c, const Rollout *r)
 }
 
 /* Scores, rewards, advantages; true in *is_mixed [n] where a group teaches something. */
-static bool judge(RlStage *s, Batch *b, bool *is_mixed, Arena *arena, Error *err)
+static bool judge(RlStage *s, Round *b, bool *is_mixed, Arena *arena, Error *err)
 {
     const RlConfig *c = s->config;
     double *rewards = ARENA_ARRAY(arena, double, c->group);
@@ -194,15 +195,15 @@ static bool sample_round(RlStage *s, Trainer *t, RlStep *step, Error *err)
 {
     const RlConfig *c = s->config;
     int32_t eos[CONFIG_EOS_MAX];
-    Batch *b = &step->batches[step->n_batches++];
-    const RolloutOptions options = rollout_options(s, t, step->n_batches - 1, eos);
+    Round *b = &step->rounds[step->n_rounds++];
+    const RolloutOptions options = rollout_options(s, t, step->n_rounds - 1, eos);
     b->n = c->n_problems - step->n_groups;
     b->problems = ARENA_ARRAY(&step->arena, Problem, b->n);
     bool *is_mixed = ARENA_ARRAY(&step->arena, bool, b->n);
     for (int i = 0; i < b->n; i++)
         prompts_next(s->prompts, &b->problems[i]);
-    if (!rollouts_make(&b->rollouts, trainer_model(t), trainer_text(t), b->problems, b->n,
-                       &options, err) ||
+    if (!rollouts_make(&b->rollouts, trainer_model(t), trainer_text(t), b->problems, b->n, &options,
+                       err) ||
         !judge(s, b, is_mixed, &step->arena, err))
         return false;
     if (s->reference) {
@@ -210,7 +211,7 @@ static bool sample_round(RlStage *s, Trainer *t, RlStep *step, Error *err)
         if (!reference_logprobs(s->reference, &b->rollouts, b->reference, &step->arena, err))
             return false;
     }
-    const bool takes_all = step->n_batches > c->resample;
+    const bool takes_all = step->n_rounds > c->resample;
     for (int i = 0; i < b->n; i++) {
         step->n_mixed += is_mixed[i];
         if (is_mixed[i] || takes_all)
@@ -231,10 +232,10 @@ static bool sample_step(RlStage *s, Trainer *t, RlStep *step, Error *err)
 
 static void free_step(RlStep *step)
 {
-    for (int i = 0; i < step->n_batches; i++) {
-        rollouts_free(&step->batches[i].rollouts);
-        for (int k = 0; k < step->batches[i].n; k++)
-            problem_close(&step->batches[i].problems[k]);
+    for (int i = 0; i < step->n_rounds; i++) {
+        rollouts_free(&step->rounds[i].rollouts);
+        for (int k = 0; k < step->rounds[i].n; k++)
+            problem_close(&step->rounds[i].problems[k]);
     }
     arena_close(&step->arena);
 }
@@ -263,7 +264,7 @@ static bool update(RlStage *s, Trainer *t, const RlStep *step, int from, int to,
     int n = 0;
     for (int g = from; g < to; g++)
         for (int j = 0; j < c->group; j++) {
-            const Batch *b = step->groups[g].batch;
+            const Round *b = step->groups[g].round;
             const int i = step->groups[g].problem_i * c->group + j;
             answers[n++] = (UpdateAnswer){&b->rollouts.items[i], b->advantages[i],
                                           b->reference ? b->reference[i] : NULL};
@@ -306,11 +307,11 @@ static bool write_rollout(RlStage *s, const Trainer *t, const Problem *p, const 
                                           r->ids.n - r->n_prompt, false, &text, &unreadable);
     json_t *output = is_text && text.bytes ? json_stringn(text.data, text.bytes) : NULL;
     json_t *line = json_pack(
-        "{s:I, s:s%, s:s, s:i, s:f, s:f, s:s, s:i, s:i, s:o}", "step",
+        "{s:I, s:s%, s:s%, s:i, s:f, s:f, s:s, s:i, s:i, s:o}", "step",
         (json_int_t)trainer_progress(t)->step + 1, "problem", p->id.data, p->id.bytes, "family",
-        p->family ? p->family->name : "", "difficulty", p->difficulty, "score", r->score, "reward",
-        r->reward, "finish", finish_reason_name(r->finish), "tokens", r->n_sampled, "turns",
-        r->n_turns, "output", output ? output : json_string("")); /* not UTF-8: left out */
+        p->family_name.data, p->family_name.bytes, "difficulty", p->difficulty, "score", r->score,
+        "reward", r->reward, "finish", finish_reason_name(r->finish), "tokens", r->n_sampled,
+        "turns", r->n_turns, "output", output ? output : json_string("")); /* not UTF-8: left out */
     const bool ok = json_lines_add(s->lines, line, err);
     json_decref(line);
     buf_free(&text);
@@ -341,11 +342,13 @@ static void add_answer(Sums *sums, const Problem *p, const Rollout *r)
         }
 }
 
-static void log_sums(const RlStage *s, const Sums *sums, RunLog *log)
+static void log_sums(RlStage *s, const Sums *sums, RunLog *log)
 {
+    s->last_reward = sums->reward / sums->n;
+    s->last_score = sums->score / sums->n;
     const int n_wrong = sums->n - sums->n_right;
-    run_log_set(log, s->column[COLUMN_REWARD], sums->reward / sums->n);
-    run_log_set(log, s->column[COLUMN_SCORE], sums->score / sums->n);
+    run_log_set(log, s->column[COLUMN_REWARD], s->last_reward);
+    run_log_set(log, s->column[COLUMN_SCORE], s->last_score);
     run_log_set(log, s->column[COLUMN_ANSWERS], sums->n);
     run_log_set(log, s->column[COLUMN_CUT], (double)sums->n_cut / sums->n);
     if (sums->n_right > 0)
@@ -360,8 +363,8 @@ static void log_sums(const RlStage *s, const Sums *sums, RunLog *log)
 static bool tell_answers(RlStage *s, const Trainer *t, const RlStep *step, RunLog *log, Error *err)
 {
     Sums sums = {0};
-    for (int i = 0; i < step->n_batches; i++) {
-        const Batch *b = &step->batches[i];
+    for (int i = 0; i < step->n_rounds; i++) {
+        const Round *b = &step->rounds[i];
         for (int k = 0; k < b->rollouts.n; k++) {
             const Rollout *r = &b->rollouts.items[k];
             add_answer(&sums, &b->problems[r->problem_i], r);
@@ -418,6 +421,12 @@ static bool take_step(void *context, Trainer *t, RunLog *log, StepReport *report
     return ok;
 }
 
+static void describe(void *context, Buf *out)
+{
+    const RlStage *s = context;
+    buf_printf(out, "reward %.3f  score %.3f", s->last_reward, s->last_score);
+}
+
 static void save_state(void *context, Buf *out)
 {
     const RlStage *s = context;
@@ -432,4 +441,4 @@ static bool load_state(void *context, Str saved)
 
 StageState rl_stage_state(RlStage *s) { return (StageState){save_state, load_state, s}; }
 
-StageSteps rl_stage_steps(RlStage *s) { return (StageSteps){add_columns, take_step, s}; }
+StageSteps rl_stage_steps(RlStage *s) { return (StageSteps){add_columns, take_step, describe, s}; }

@@ -53,13 +53,22 @@ static json_t *message_json(const TaskMessage *m)
     return json;
 }
 
-static bool render(const Making *m, json_t *messages, json_t *tools, bool add_prompt,
+/* A problem whose turns carry flags of their own is asked with the switch on: they decide. */
+static int thinks(const Making *m, const Speaker *s)
+{
+    const int wanted = m->options->thinks;
+    if (wanted >= 0 && s->problem->mode != MODE_ANY)
+        return 1;
+    return wanted == THINKS_BOTH ? s->rollout->problem_i % 2 : wanted;
+}
+
+static bool render(const Making *m, const Speaker *s, json_t *messages, bool add_prompt,
                    JinjaOutput *out, Error *err)
 {
     const ChatRender request = {.messages = messages,
-                                .tools = tools,
+                                .tools = s->tools,
                                 .add_generation_prompt = add_prompt,
-                                .enable_thinking = m->options->thinks};
+                                .enable_thinking = thinks(m, s)};
     return chat_render(m->text->chat, &request, out, err);
 }
 
@@ -75,7 +84,7 @@ static bool open_speaker(const Making *m, Speaker *s, Error *err)
         return false;
     if (p->family && p->family->is_episode && !(s->box = tool_box_open(p, err)))
         return false;
-    const bool ok = render(m, s->messages, s->tools, true, &out, err) &&
+    const bool ok = render(m, s, s->messages, true, &out, err) &&
                     tokenizer_encode(m->text->tokenizer, buf_str(&out.text), out.untrusted,
                                      out.n_untrusted, &s->rollout->ids, err);
     jinja_output_free(&out);
@@ -236,8 +245,8 @@ static bool add_responses(const Making *m, Speaker *s, Error *err)
     json_t *shorter = json_copy(s->messages);
     while (json_array_size(shorter) > n_messages - (size_t)(r->n_calls - s->first_call))
         json_array_remove(shorter, json_array_size(shorter) - 1);
-    bool ok = render(m, shorter, s->tools, false, &before, err) &&
-              render(m, s->messages, s->tools, true, &after, err);
+    bool ok =
+        render(m, s, shorter, false, &before, err) && render(m, s, s->messages, true, &after, err);
     const Str end = m->end >= 0 ? tokenizer_bytes(m->text->tokenizer, m->end) : (Str){"", 0};
     if (ok) {
         size_t from = before.text.bytes;

@@ -15,11 +15,13 @@
 #include "tasks/tasks.h"
 #include "train/model_text.h"
 
+enum { THINKS_BOTH = 2 };
+
 typedef struct RolloutOptions {
     int group;              /* answers to each problem */
     int max_tokens;         /* that the model may write in an answer, all turns together */
     int max_turns;          /* of an episode; the last one gets no tool response */
-    int thinks;             /* 1, 0; -1: the template is not told */
+    int thinks;             /* 1, 0; THINKS_BOTH: every other problem; -1: not told */
     uint64_t seed;          /* answer i is drawn with seed + i */
     const int32_t *eos_ids; /* beside the model's own */
     int n_eos;

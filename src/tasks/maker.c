@@ -320,6 +320,7 @@ static void finish(Maker *m)
     p->n_messages = m->n_messages;
     p->solution = solution;
     p->n_solution = m->n_solution;
+    p->family_name = str_from(p->family->name);
     p->id =
         str_from(maker_text(m, "%s-%s-%d-%s-%" PRIu64, p->family->name, task_split_name(p->split),
                             p->difficulty, task_lang_name(p->lang), p->seed));

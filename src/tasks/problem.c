@@ -51,8 +51,10 @@ void problem_write(const Problem *p, Buf *out)
 {
     buf_puts(out, "{\"id\": ");
     buf_put_json(out, p->id);
-    buf_printf(out, ", \"family\": \"%s\", \"split\": \"%s\", \"difficulty\": %d, \"messages\": [",
-               p->family->name, task_split_name(p->split), p->difficulty);
+    buf_puts(out, ", \"family\": ");
+    buf_put_json(out, p->family_name);
+    buf_printf(out, ", \"split\": \"%s\", \"difficulty\": %d, \"messages\": [",
+               task_split_name(p->split), p->difficulty);
     for (int i = 0; i < p->n_messages; i++) {
         buf_puts(out, i ? ", " : "");
         message_write(&p->messages[i], out);
@@ -156,9 +158,8 @@ static bool read_fields(Problem *p, const json_t *line, Error *err)
     const json_t *answer = json_object_get(line, "answer");
     if (!json_is_string(id) || !json_is_string(family))
         return missing(err, "\"id\" and \"family\"");
-    if (!(p->family = task_find(json_string_value(family))))
-        return error_set(err, ERROR_UNSUPPORTED, "no task family \"%.60s\"",
-                         json_string_value(family));
+    p->family = task_find(json_string_value(family));
+    p->family_name = keep_string(p, family);
     p->id = keep_string(p, id);
     read_id(p);
     if (split && (!json_is_string(split) ||

@@ -42,7 +42,8 @@ typedef struct TaskFamily TaskFamily;
 /* Everything that it points to lives in its arena until the next problem_make, problem_read or
  * problem_close. A zeroed one is ready. */
 typedef struct Problem {
-    const TaskFamily *family;
+    const TaskFamily *family; /* NULL in a problem that was read whose family is none of these */
+    Str family_name;
     TaskSplit split;
     TaskLang lang;
     TaskMode mode;

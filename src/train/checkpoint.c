@@ -256,11 +256,11 @@ static bool write_state(const char *folder, const Progress *p, const Optim *o, c
     return ok;
 }
 
-static bool write_data(const char *folder, const Data *d, Error *err)
+static bool write_stage(const char *folder, const StageState *state, Error *err)
 {
     Buf bytes = {0};
     char *path = file_join(folder, "data.bin");
-    data_save(d, &bytes);
+    state->save(state->context, &bytes);
     const bool ok = file_write(path, buf_str(&bytes), err);
     mem_free(path);
     buf_free(&bytes);
@@ -269,7 +269,7 @@ static bool write_data(const char *folder, const Data *d, Error *err)
 
 /* What the first rank does. */
 static bool write_all(const char *out, int keep, const Progress *progress, const Optim *o,
-                      const Ranks *ranks, const Data *d, const TrainConfig *c, Error *err)
+                      const Ranks *ranks, const StageState *state, const TrainConfig *c, Error *err)
 {
     char *half = folder_of(out, progress->step, unfinished);
     char *folder = folder_of(out, progress->step, "");
@@ -278,7 +278,7 @@ static bool write_all(const char *out, int keep, const Progress *progress, const
     bool ok = is_there || (remove_folder(half, err) && file_make_dir(half, err));
     if (ok)
         ranks_first(ranks, !is_there);
-    ok = ok && (is_there || (write_tensors(half, o, err) && write_data(half, d, err) &&
+    ok = ok && (is_there || (write_tensors(half, o, err) && write_stage(half, state, err) &&
                              write_state(half, progress, o, c, err) && sync_folder(half, err)));
     if (ok && !is_there && rename(half, folder) != 0)
         ok = error_set(err, ERROR_IO, "%s: %s", folder, strerror(errno));
@@ -295,11 +295,11 @@ static bool write_all(const char *out, int keep, const Progress *progress, const
 }
 
 bool checkpoint_save(const char *out, int keep, const Progress *progress, const Optim *o,
-                     const Ranks *ranks, const Data *d, const TrainConfig *c, Error *err)
+                     const Ranks *ranks, const StageState *state, const TrainConfig *c, Error *err)
 {
     Backend *b = o->params->model->backend;
     if (ranks_is_first(ranks))
-        return write_all(out, keep, progress, o, ranks, d, c, err);
+        return write_all(out, keep, progress, o, ranks, state, c, err);
     if (ranks_first(ranks, 0))
         send_arrays(o);
     return b->group_is_ok(b, err);
@@ -363,12 +363,12 @@ static bool read_state(const char *folder, Progress *p, Optim *o, const TrainCon
     return ok;
 }
 
-static bool read_data(const char *folder, Data *d, Error *err)
+static bool read_stage(const char *folder, const StageState *state, Error *err)
 {
     Buf bytes = {0};
     char *path = file_join(folder, "data.bin");
     bool ok = file_read(&bytes, path, SIZE_MAX, err);
-    if (ok && !data_load(d, buf_str(&bytes)))
+    if (ok && !state->load(state->context, buf_str(&bytes)))
         ok = error_set(err, ERROR_FORMAT, "%s: it does not fit the data, which has changed", path);
     mem_free(path);
     buf_free(&bytes);
@@ -376,10 +376,10 @@ static bool read_data(const char *folder, Data *d, Error *err)
 }
 
 bool checkpoint_load(const char *out, int64_t step, Progress *progress, Optim *o, float *whole,
-                     Data *d, const TrainConfig *c, Error *err)
+                     const StageState *state, const TrainConfig *c, Error *err)
 {
     char *folder = folder_of(out, step, "");
-    const bool ok = read_state(folder, progress, o, c, err) && read_data(folder, d, err) &&
+    const bool ok = read_state(folder, progress, o, c, err) && read_stage(folder, state, err) &&
                     read_tensors(folder, o, err);
     if (ok)
         optim_publish(o, whole);

@@ -1,6 +1,7 @@
 /* See run.h. */
 #include "train/run.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "train/export.h"
 #include "train/page.h"
@@ -8,9 +9,8 @@
 #include "train/run_log.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
-
-enum { LINE_BYTES = 512 };
 
 /* Columns of log.csv in their order; the last three of mixture models only. */
 enum {
@@ -71,6 +71,8 @@ static bool open_log(Run *run, Error *err)
     run->log = run_log_new();
     for (int i = 0; i < n; i++)
         run_log_column(run->log, columns[i].name, columns[i].tag, columns[i].decimals);
+    if (run->options->steps.add_columns)
+        run->options->steps.add_columns(run->options->steps.context, run->log);
     run->evaluation = evaluation_open(run->trainer, &run->options->hooks, run->log, err);
     return run->evaluation &&
            run_log_start(run->log, trainer_folder(run->trainer),
@@ -78,9 +80,12 @@ static bool open_log(Run *run, Error *err)
            evaluation_start(run->evaluation, err);
 }
 
+/* NAN where there are no texts that the loss is of. */
 static double bits_per_byte(const Run *run, double loss)
 {
-    return loss / 0.69314718055994531 / trainer_data(run->trainer)->bytes_per_token;
+    return run->options->steps.take
+               ? (double)NAN
+               : loss / 0.69314718055994531 / trainer_data(run->trainer)->bytes_per_token;
 }
 
 static void log_step(Run *run, const StepReport *r)
@@ -123,17 +128,21 @@ static void show_step(Run *run, const StepReport *r)
     if (!run->options->progress || progress->step % c->log_every != 0)
         return;
     const double rate = run->recent_tokens / run->recent_seconds;
-    char line[LINE_BYTES], left[32];
+    char left[32];
+    Buf line = {0};
     put_duration((double)(c->schedule.steps - progress->step) * (double)r->gradient.n_tokens / rate,
                  left, sizeof left);
-    snprintf(line, sizeof line,
-             "step %" PRId64 "/%" PRId64 "  loss %.4f  %.3f bits/byte  lr %.2e  grad %.3f%s  "
-             "%.0f tokens/s  %.0f %% of peak  %s left",
-             progress->step, c->schedule.steps, r->gradient.loss,
-             bits_per_byte(run, r->gradient.loss), r->rate, r->optim.grad_norm,
-             r->optim.is_skipped ? " (skipped)" : "", rate,
-             100 * rate * run->flops_per_token / run->peak_flops, left);
-    run->options->progress(run->options->context, line);
+    buf_printf(&line, "step %" PRId64 "/%" PRId64 "  ", progress->step, c->schedule.steps);
+    if (run->options->steps.describe)
+        run->options->steps.describe(run->options->steps.context, &line);
+    else
+        buf_printf(&line, "loss %.4f  %.3f bits/byte", r->gradient.loss,
+                   bits_per_byte(run, r->gradient.loss));
+    buf_printf(&line, "  lr %.2e  grad %.3f%s  %.0f tokens/s  %.0f %% of peak  %s left", r->rate,
+               r->optim.grad_norm, r->optim.is_skipped ? " (skipped)" : "", rate,
+               100 * rate * run->flops_per_token / run->peak_flops, left);
+    run->options->progress(run->options->context, line.data);
+    buf_free(&line);
 }
 
 static bool evaluate(Run *run, Error *err)
@@ -147,6 +156,10 @@ static bool evaluate(Run *run, Error *err)
     buf_free(&line);
     return ok;
 }
+
+static const char *const titles[] = {[STAGE_PRETRAIN] = "Pre-training",
+                                     [STAGE_SFT] = "Fine-tuning",
+                                     [STAGE_RL] = "Reinforcement learning"};
 
 static bool write_report(const Run *run, Error *err)
 {
@@ -170,8 +183,7 @@ static bool write_report(const Run *run, Error *err)
                  trainer_folder(run->trainer), progress->step, c->schedule.steps);
     else
         snprintf(status, sizeof status, "%.300s: all steps done", trainer_folder(run->trainer));
-    return report_write(trainer_folder(run->trainer),
-                        c->stage == STAGE_SFT ? "Fine-tuning" : "Pre-training", status, facts,
+    return report_write(trainer_folder(run->trainer), titles[c->stage], status, facts,
                         sizeof facts / sizeof *facts, err);
 }
 
@@ -198,6 +210,20 @@ static bool tell_step(Run *run, const StepReport *report, Error *err)
            run_log_end_step(run->log, trainer_progress(run->trainer)->step, err);
 }
 
+static bool take_step(Run *run, StepReport *report, Error *err)
+{
+    const StageSteps *steps = &run->options->steps;
+    if (!steps->take)
+        return trainer_step(run->trainer, report, err);
+    const double start = clock_seconds();
+    *report = (StepReport){0};
+    if (!steps->take(steps->context, run->trainer, run->log, report, err))
+        return false;
+    report->seconds = clock_seconds() - start; /* with what came before the updates */
+    trainer_end_step(run->trainer, report);
+    return true;
+}
+
 /* Steps until the schedule's end or the stop. */
 static bool run_steps(Run *run, Error *err)
 {
@@ -207,7 +233,7 @@ static bool run_steps(Run *run, Error *err)
     bool is_stopped = false;
     while (progress->step < c->schedule.steps && !is_stopped) {
         StepReport report;
-        if (!trainer_step(t, &report, err) || !tell_step(run, &report, err))
+        if (!take_step(run, &report, err) || !tell_step(run, &report, err))
             return false;
         is_stopped = trainer_agree(t, run->options->stop && *run->options->stop);
         const bool is_due = progress->step % c->checkpoint_every == 0;

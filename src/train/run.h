@@ -7,7 +7,19 @@
 
 #include <signal.h>
 
+/* What a step is in a stage that makes its own batches. */
+typedef struct StageSteps {
+    /* Adds columns of its own to the log. */
+    void (*add_columns)(void *context, RunLog *log);
+    /* Updates, and the values of those columns; the run ends the step. */
+    bool (*take)(void *context, Trainer *t, RunLog *log, StepReport *report, Error *err);
+    /* How the last step went, for the progress line: "reward 0.412  score 0.375". */
+    void (*describe)(void *context, Buf *out);
+    void *context;
+} StageSteps;
+
 typedef struct RunOptions {
+    StageSteps steps; /* zeroed: trainer_step */
     /* Set to non-zero (by a signal, say): the step in work is finished, a checkpoint written, and
      * run_stage returns. May be NULL. */
     const volatile sig_atomic_t *stop;

@@ -1,7 +1,6 @@
 /* See train_config.h. */
 #include "train/train_config.h"
 
-#include "train/fields.h"
 #include "train/yaml.h"
 
 #include <stddef.h>
@@ -57,21 +56,30 @@ static const Field fields[] = {
     {"eval.greedy", FIELD_BOOL, AT(eval.is_greedy), 0, 1, 1, NULL, true},
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
-static const FieldTable table = {fields, N_FIELDS};
 
-/* Defaults of stage sft that are not pretrain's. */
+/* Defaults of a stage that are not pretrain's. */
 static const struct {
+    TrainStage stage;
     const char *key;
     double fallback;
-} sft_fallbacks[] = {{"data.score", CHAT_ALL}, {"data.long", LONG_DROP}, {"schedule.peak", 1e-5}};
+} own_fallbacks[] = {{STAGE_SFT, "data.score", CHAT_ALL}, {STAGE_SFT, "data.long", LONG_DROP},
+                     {STAGE_SFT, "schedule.peak", 1e-5},  {STAGE_RL, "schedule.peak", 1e-6},
+                     {STAGE_RL, "schedule.shape", 0},     {STAGE_RL, "optimizer.weight_decay", 0},
+                     {STAGE_RL, "batch.tokens", 1024}};
 
-static void stage_fields(TrainStage stage, Field out[N_FIELDS])
+/* The table of a stage: common keys with its defaults, then its own. */
+static void make_table(TrainConfig *c, const FieldTable *more)
 {
-    memcpy(out, fields, sizeof fields);
-    for (int i = 0; stage == STAGE_SFT && i < N_FIELDS; i++)
-        for (size_t k = 0; k < sizeof sft_fallbacks / sizeof *sft_fallbacks; k++)
-            if (strcmp(out[i].key, sft_fallbacks[k].key) == 0)
-                out[i].fallback = sft_fallbacks[k].fallback;
+    c->n_fields = N_FIELDS + more->n;
+    c->fields = mem_alloc(sizeof fields + sizeof *fields * (size_t)more->n);
+    memcpy(c->fields, fields, sizeof fields);
+    for (int i = 0; i < more->n; i++)
+        c->fields[N_FIELDS + i] = more->fields[i];
+    for (int i = 0; i < N_FIELDS; i++)
+        for (size_t k = 0; k < sizeof own_fallbacks / sizeof *own_fallbacks; k++)
+            if (own_fallbacks[k].stage == c->stage &&
+                strcmp(c->fields[i].key, own_fallbacks[k].key) == 0)
+                c->fields[i].fallback = own_fallbacks[k].fallback;
 }
 
 /* Item i of the list that is the value of `list`. */
@@ -154,26 +162,42 @@ static bool check_together(TrainConfig *c, Error *err)
     return true;
 }
 
-bool train_config_read(TrainConfig *c, TrainStage stage, const char *path, const char *const *sets,
-                       int n_sets, Error *err)
+static bool read_data_sources(TrainConfig *c, Error *err)
 {
-    Field own[N_FIELDS];
+    if (c->stage != STAGE_RL)
+        return train_sources_read(c->source_list, c->sources, &c->n_sources, err);
+    return !c->source_list ||
+           error_set(err, ERROR_FORMAT, "data.sources: this stage trains on its own answers");
+}
+
+bool train_config_read_more(TrainConfig *c, TrainStage stage, const FieldTable *more,
+                            const char *path, const char *const *sets, int n_sets, Error *err)
+{
     *c = (TrainConfig){.stage = stage};
-    stage_fields(stage, own);
-    c->json = fields_read(&(FieldTable){own, N_FIELDS}, path, sets, n_sets, c, err);
-    if (!c->json)
+    make_table(c, more);
+    const FieldTable table = {c->fields, c->n_fields};
+    c->json = fields_read(&table, path, sets, n_sets, c, err);
+    if (!c->json) {
+        train_config_close(c);
         return false;
+    }
     c->compute = (int)c->compute == 0 ? DTYPE_F32 : DTYPE_BF16; /* the choice's index until here */
-    if (train_sources_read(c->source_list, c->sources, &c->n_sources, err) &&
-        read_eval_sources(&c->eval, err) && check_together(c, err))
+    if (read_data_sources(c, err) && read_eval_sources(&c->eval, err) && check_together(c, err))
         return true;
     train_config_close(c);
     return error_add(err, "%s", path);
 }
 
+bool train_config_read(TrainConfig *c, TrainStage stage, const char *path, const char *const *sets,
+                       int n_sets, Error *err)
+{
+    return train_config_read_more(c, stage, &(FieldTable){NULL, 0}, path, sets, n_sets, err);
+}
+
 void train_config_close(TrainConfig *c)
 {
     json_decref(c->json);
+    mem_free(c->fields);
     *c = (TrainConfig){0};
 }
 
@@ -181,5 +205,6 @@ void train_config_write(const TrainConfig *c, Buf *out) { yaml_write(c->json, ou
 
 bool train_config_differs(const TrainConfig *c, const json_t *old, Buf *difference)
 {
+    const FieldTable table = {c->fields, c->n_fields};
     return fields_differ(&table, c->json, old, difference);
 }

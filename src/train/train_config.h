@@ -5,6 +5,7 @@
 #define WEN_TRAIN_TRAIN_CONFIG_H
 
 #include "train/chat_data.h"
+#include "train/fields.h"
 #include "train/optim.h"
 
 enum { TRAIN_SOURCES_MAX = 64 };
@@ -12,7 +13,8 @@ enum { TRAIN_SOURCES_MAX = 64 };
 /* Stages share all keys; some have defaults of their own. */
 typedef enum TrainStage {
     STAGE_PRETRAIN, /* on every token */
-    STAGE_SFT       /* on what the assistant says in conversations */
+    STAGE_SFT,      /* on what the assistant says in conversations */
+    STAGE_RL        /* on its own answers, as they are rewarded; data.* is not used */
 } TrainStage;
 
 typedef struct TrainSource {
@@ -65,7 +67,9 @@ typedef struct TrainConfig {
     int checkpoint_keep;
     const char *gguf; /* type of OUT/model.gguf; NULL: none is written */
     EvalOptions eval;
-    json_t *json; /* complete, defaults filled in; owned */
+    json_t *json;  /* complete, defaults filled in; owned */
+    Field *fields; /* what it was read by; owned */
+    int n_fields;
 } TrainConfig;
 
 /* The value of data.sources, for every stage that has one: [{path, weight}], weight 1 if absent
@@ -76,6 +80,11 @@ bool train_sources_read(json_t *list, TrainSource sources[TRAIN_SOURCES_MAX], in
 /* Reads `path`, then applies n_sets texts "a.b=value". */
 bool train_config_read(TrainConfig *c, TrainStage stage, const char *path, const char *const *sets,
                        int n_sets, Error *err) MUST_USE;
+/* The same for a stage with keys of its own: `c` is the first member of a struct that the offsets
+ * of `more` count from. */
+bool train_config_read_more(TrainConfig *c, TrainStage stage, const FieldTable *more,
+                            const char *path, const char *const *sets, int n_sets,
+                            Error *err) MUST_USE;
 void train_config_close(TrainConfig *c); /* a zeroed one is fine */
 
 /* The configuration with all defaults, as YAML. */

@@ -60,7 +60,7 @@ static bool read_data(Trainer *t, Error *err)
     t->data_folder =
         t->options.data ? mem_strdup(t->options.data) : file_join(t->options.out, "data");
     const DataText text = trainer_data_text(t);
-    return data_open(&t->data, t->config, &text, err);
+    return t->options.state.save || data_open(&t->data, t->config, &text, err);
 }
 
 /* The first rank tokenizes with all threads; the others find what it kept. */
@@ -133,6 +133,15 @@ static bool open_folder(const Trainer *t, int64_t *step, Error *err)
     return t->backend->group_is_ok(t->backend, err);
 }
 
+static void save_cursor(void *data, Buf *out) { data_save(data, out); }
+static bool load_cursor(void *data, Str saved) { return data_load(data, saved); }
+
+static StageState state_of(const Trainer *t)
+{
+    return t->options.state.save ? t->options.state
+                                 : (StageState){save_cursor, load_cursor, (void *)&t->data};
+}
+
 /* Weights at step 0, or those of the newest checkpoint. */
 static bool start_or_resume(Trainer *t, Error *err)
 {
@@ -141,8 +150,9 @@ static bool start_or_resume(Trainer *t, Error *err)
         return false;
     if (step < 0)
         return start_masters(t, err);
+    const StageState state = state_of(t);
     return checkpoint_load(t->options.out, step, &t->progress, &t->optim,
-                           gradient_memory(t->gradient), &t->data, t->config, err);
+                           gradient_memory(t->gradient), &state, t->config, err);
 }
 
 Trainer *trainer_open(const TrainConfig *config, const TrainerOptions *options, Error *err)
@@ -219,27 +229,36 @@ bool trainer_update(Trainer *t, const Rows *rows, const Objective *objective, St
                     Error *err)
 {
     const double start = clock_seconds();
-    const int64_t step = t->progress.step;
+    const int64_t step = t->progress.step, n_before = report->gradient.n_tokens;
     const float *part;
-    *report = (StepReport){.rate = schedule_rate(&t->config->schedule, step)};
+    report->rate = schedule_rate(&t->config->schedule, step);
     if (!gradient_batch(t->gradient, rows, objective, &part, &report->gradient, err))
         return false;
+    report->gradient.n_tokens += n_before;
     if (!isfinite(report->gradient.loss))
         return error_set(err, ERROR_LIMIT, "step %" PRId64 ": the loss is %g", step + 1,
                          report->gradient.loss);
     if (!optim_step(&t->optim, part, gradient_memory(t->gradient), report->rate, &report->optim,
                     err))
         return error_add(err, "step %" PRId64, step + 1);
-    report->seconds = clock_seconds() - start;
+    report->seconds += clock_seconds() - start;
+    return true;
+}
+
+void trainer_end_step(Trainer *t, const StepReport *report)
+{
     t->progress.step++;
     t->progress.n_tokens += report->gradient.n_tokens;
     t->progress.seconds += report->seconds;
-    return true;
 }
 
 bool trainer_step(Trainer *t, StepReport *report, Error *err)
 {
-    return trainer_update(t, data_next(&t->data), NULL, report, err);
+    *report = (StepReport){0};
+    if (!trainer_update(t, data_next(&t->data), NULL, report, err))
+        return false;
+    trainer_end_step(t, report);
+    return true;
 }
 
 /* ---- Keeping
@@ -247,8 +266,9 @@ bool trainer_step(Trainer *t, StepReport *report, Error *err)
 
 bool trainer_save(const Trainer *t, Error *err)
 {
+    const StageState state = state_of(t);
     return checkpoint_save(t->options.out, t->config->checkpoint_keep, &t->progress, &t->optim,
-                           &t->ranks, &t->data, t->config, err);
+                           &t->ranks, &state, t->config, err);
 }
 
 bool trainer_export(const Trainer *t, const char *folder, Error *err)
@@ -260,7 +280,7 @@ bool trainer_export(const Trainer *t, const char *folder, Error *err)
         .config = t->model_json,
         .text = t->text ? t->text : t->from,
         .tokenizer = t->texts.tokenizer,
-        .answer_end = t->config->stage == STAGE_SFT ? model_text_answer_end(&t->texts) : -1,
+        .answer_end = t->config->stage != STAGE_PRETRAIN ? model_text_answer_end(&t->texts) : -1,
     };
     if (!b->group_is_ok(b, err))
         return false;

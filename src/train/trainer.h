@@ -9,6 +9,8 @@
 #include "train/model_text.h"
 
 typedef struct TrainerOptions {
+    StageState state; /* of a stage that makes its own batches (no data is opened then); zeroed: the
+                         data's cursor */
     const char *out;  /* the run's folder */
     const char *data; /* where tokenized data is kept; NULL: OUT/data */
     Backend *backend; /* borrowed; NULL: one of its own, alone, with n_threads */
@@ -46,11 +48,14 @@ const ModelText *trainer_text(const Trainer *t);
 DataText trainer_data_text(const Trainer *t);
 json_t *trainer_generation(const Trainer *t);
 
-/* One step of the optimizer, on the next batch of the data. */
+/* One step, on the next batch of the data. */
 bool trainer_step(Trainer *t, StepReport *report, Error *err) MUST_USE;
-/* The same on a batch of the caller's; objective: see gradient_batch, NULL for the mean loss. */
+/* A stage that makes its own batches: one update of the weights, by the rate of the step in work;
+ * objective: see gradient_batch, NULL for the mean loss. After the step's last one, its end. The
+ * report is zeroed before the first; tokens and seconds add up. */
 bool trainer_update(Trainer *t, const Rows *rows, const Objective *objective, StepReport *report,
                     Error *err) MUST_USE;
+void trainer_end_step(Trainer *t, const StepReport *report);
 /* The weighted sum of losses, in nats, of rows that are not trained on. Of the training's state,
  * nothing changes. */
 double trainer_score(Trainer *t, const Rows *rows);
