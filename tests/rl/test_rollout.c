@@ -39,7 +39,7 @@ static void rig_open(Rig *rig, const char *shape, DType compute)
     assert_ok(model_text_open(&rig->text, rig->package, &err));
     assert_ok(config_read(&rig->config, package_config(rig->package), &err));
     assert_ok(rig->backend = backend_open("cpu", 2, &err));
-    assert_ok(params_open(&rig->params, &rig->config, rig->backend, compute, &err));
+    assert_ok(params_open(&rig->params, &rig->config, rig->backend, compute, false, &err));
     assert_ok(shards_open(&rig->shards, &rig->params, 1, NULL, &err));
     const GradientOptions options = {.grains = 1, .micro_rows = 1, .row_tokens = ROW_TOKENS};
     assert_ok(rig->gradient = gradient_open(&rig->params, &rig->shards, &options, &err));

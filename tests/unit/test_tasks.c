@@ -228,8 +228,6 @@ static void reading_says_what_is_missing(void **state)
     Error err = {0};
     assert_error(problem_read(&p, STR("{"), &err), ERROR_FORMAT, "byte");
     assert_error(problem_read(&p, STR("{\"id\": \"x\"}"), &err), ERROR_FORMAT, "family");
-    assert_error(problem_read(&p, STR("{\"id\": \"x\", \"family\": \"nope\"}"), &err),
-                 ERROR_UNSUPPORTED, "nope");
     assert_error(problem_read(&p, STR("{\"id\": \"x\", \"family\": \"chain\"}"), &err),
                  ERROR_FORMAT, "messages");
     assert_error(problem_read(&p,
@@ -237,6 +235,24 @@ static void reading_says_what_is_missing(void **state)
                                   " \"messages\": [{\"role\": \"robot\"}]}"),
                               &err),
                  ERROR_FORMAT, "message 1");
+    problem_close(&p);
+}
+
+/* Somebody's own problems: judged by somebody's own program. */
+static void families_of_others_are_read(void **state)
+{
+    (void)state;
+    Problem p = {0};
+    Error err = {0};
+    Buf line = {0};
+    assert_ok(problem_read(&p,
+                           STR("{\"id\": \"x\", \"family\": \"ours\", \"answer\": \"1\","
+                               " \"messages\": [{\"role\": \"user\", \"content\": \"?\"}]}"),
+                           &err));
+    assert_null(p.family);
+    problem_write(&p, &line);
+    assert_non_null(strstr(line.data, "\"family\": \"ours\""));
+    buf_free(&line);
     problem_close(&p);
 }
 
@@ -248,6 +264,7 @@ int main(void)
         cmocka_unit_test(splits_share_no_prompt),
         cmocka_unit_test(checkers_are_strict),
         cmocka_unit_test(reading_says_what_is_missing),
+        cmocka_unit_test(families_of_others_are_read),
     };
     return TEST_MAIN("tasks", tests);
 }
