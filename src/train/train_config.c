@@ -157,6 +157,12 @@ static bool check_together(TrainConfig *c, Error *err)
             "run.ranks: %d ranks cannot divide batch.grains, which is %d; a rank takes "
             "whole grains",
             c->ranks, c->grains);
+    if (c->divides_experts && c->ranks > 1 &&
+        (c->eval.source_list || c->eval.problems || c->eval.prompts))
+        return error_set(
+            err, ERROR_FORMAT,
+            "run.expert_parallel: eval.sources, problems and prompts are looked at by one "
+            "rank, which has to hold all experts; leave one or the other out");
     if (c->schedule.warmup_steps + c->schedule.decay_steps > c->schedule.steps)
         return error_set(err, ERROR_FORMAT, "schedule: warm-up and decay are longer than steps");
     return true;
