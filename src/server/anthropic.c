@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-typedef enum BlockKind { BLOCK_NONE, BLOCK_THINKING, BLOCK_TEXT } BlockKind;
+typedef enum BlockKind { BLOCK_NONE, BLOCK_THINKING, BLOCK_TEXT, BLOCK_CALL } BlockKind;
 
 typedef struct Messages {
     BlockKind open; /* the block that the stream is in */
@@ -21,7 +21,7 @@ static const char *stop_reason(const Choice *c)
 {
     if (c->finish == WEN_FINISH_LENGTH)
         return c->usage.context_is_full ? "model_context_window_exceeded" : "max_tokens";
-    if (c->finish == WEN_FINISH_TOOL_CALLS && c->n_whole > 0)
+    if (c->finish == WEN_FINISH_TOOL_CALLS)
         return "tool_use";
     return c->stop_i >= 0 ? "stop_sequence" : "end_turn";
 }
@@ -86,12 +86,11 @@ static void put_content(Buf *out, const Choice *c)
     }
     for (int i = 0; i < c->n_calls; i++) {
         const Call *call = &c->calls[i];
-        if (!call->is_whole)
-            continue;
         open_block(out, NULL, "tool_use");
         put_tool_id(out, call);
         out_str(out, "name", buf_str(&call->name));
-        out_raw(out, "input", buf_str(&call->arguments));
+        /* A call that was cut has no object to give. */
+        out_raw(out, "input", call->is_whole ? buf_str(&call->arguments) : STR("{}"));
         out_close(out, '}');
     }
     out_close(out, ']');
@@ -179,7 +178,7 @@ static void stream_text(Messages *m, BlockKind kind, Str text, Buf *out)
     close_event(out);
 }
 
-static void stream_call(Messages *m, const Call *call, Buf *out)
+static void begin_call(Messages *m, const Call *call, Buf *out)
 {
     end_block(m, out);
     open_event(out, "content_block_start");
@@ -191,14 +190,16 @@ static void stream_call(Messages *m, const Call *call, Buf *out)
     out_close(out, '}');
     out_close(out, '}');
     close_event(out);
+    m->open = BLOCK_CALL;
+}
+
+static void stream_arguments(Messages *m, Str text, Buf *out)
+{
     open_event(out, "content_block_delta");
     out_int(out, "index", m->block_i);
     open_block(out, "delta", "input_json_delta");
-    out_str(out, "partial_json", buf_str(&call->arguments));
+    out_str(out, "partial_json", text);
     out_close(out, '}');
-    close_event(out);
-    open_event(out, "content_block_stop");
-    out_int(out, "index", m->block_i++);
     close_event(out);
 }
 
@@ -213,8 +214,12 @@ static void stream_piece(Exchange *x, const Piece *p, Buf *out)
         stream_text(m, BLOCK_TEXT, p->text, out);
         break;
     case PIECE_CALL:
-        stream_call(m, p->call, out);
+        begin_call(m, p->call, out);
         break;
+    case PIECE_CALL_ARGUMENTS:
+        stream_arguments(m, p->text, out);
+        break;
+    case PIECE_CALL_END:
     case PIECE_DONE:
         end_block(m, out);
         break;

@@ -69,6 +69,7 @@ static void choice_close(Choice *c)
     mem_free(c->tops);
     buf_free(&c->thinking);
     buf_free(&c->text);
+    buf_free(&c->behind_call);
 }
 
 static void tell_log(Exchange *x)
@@ -148,30 +149,9 @@ bool exchange_ask(Exchange *x, const wen_request *asks, int n, int n_prompts, Fa
     return true;
 }
 
-/* Tools stay in the prompt, but no call can begin. */
-static void forbid_calls(Exchange *x)
-{
-    RequestOptions *o = &x->options;
-    if (o->tool_choice != TOOLS_NONE || !o->tools || x->model->call_id < 0)
-        return;
-    int n = o->ask.sampling.n_bias;
-    int32_t *ids = ARENA_ARRAY(&x->arena, int32_t, n + 1);
-    float *bias = ARENA_ARRAY(&x->arena, float, n + 1);
-    if (n > 0) {
-        memcpy(ids, o->ask.sampling.bias_ids, sizeof *ids * (size_t)n);
-        memcpy(bias, o->ask.sampling.bias, sizeof *bias * (size_t)n);
-    }
-    ids[n] = x->model->call_id;
-    bias[n] = -1e9F;
-    o->ask.sampling.bias_ids = ids;
-    o->ask.sampling.bias = bias;
-    o->ask.sampling.n_bias = n + 1;
-}
-
 bool exchange_ask_n(Exchange *x, Fault *fault)
 {
     int n = x->options.n, budget = 0;
-    forbid_calls(x);
     wen_request *asks = ARENA_ARRAY(&x->arena, wen_request, n);
     for (int i = 0; i < n; i++) {
         asks[i] = x->options.ask;
@@ -251,8 +231,21 @@ static void take_token(Choice *c, const wen_event *e)
     c->n_tops += (size_t)e->n_top;
 }
 
-static Call *begin_call(Choice *c, Str name)
+static void call_piece(Exchange *x, int i, PieceKind kind, Str text, Buf *out)
 {
+    const Choice *c = &x->choices[i];
+    hand_out(x,
+             &(Piece){.kind = kind,
+                      .choice_i = i,
+                      .text = text,
+                      .call_i = c->n_calls - 1,
+                      .call = &c->calls[c->n_calls - 1]},
+             out);
+}
+
+static void begin_call(Exchange *x, int i, Str name, Buf *out)
+{
+    Choice *c = &x->choices[i];
     size_t n_max = (size_t)c->n_calls_max;
     c->calls =
         grown(c->calls, sizeof *c->calls, (size_t)c->n_calls, &n_max, (size_t)c->n_calls + 1);
@@ -261,27 +254,41 @@ static Call *begin_call(Choice *c, Str name)
     *call = (Call){0};
     buf_add(&call->name, name);
     server_make_id(call->id, sizeof call->id, "call_");
-    return call;
+    call_piece(x, i, PIECE_CALL, name, out);
+}
+
+static bool is_in_call(const Choice *c) { return c->n_calls && !c->calls[c->n_calls - 1].is_whole; }
+
+static void add_arguments(Exchange *x, int i, Str text, Buf *out)
+{
+    Choice *c = &x->choices[i];
+    buf_add(&c->calls[c->n_calls - 1].arguments, text);
+    call_piece(x, i, PIECE_CALL_ARGUMENTS, text, out);
 }
 
 static void end_call(Exchange *x, int i, Buf *out)
 {
     Choice *c = &x->choices[i];
-    Call *call = &c->calls[c->n_calls - 1];
-    if (x->options.is_one_call && c->n_whole > 0)
-        return;
-    if (call->arguments.bytes == 0)
-        buf_puts(&call->arguments, "{}");
-    call->is_whole = true;
-    hand_out(x, &(Piece){.kind = PIECE_CALL, .choice_i = i, .call_i = c->n_whole, .call = call},
-             out);
-    c->n_whole++;
+    c->calls[c->n_calls - 1].is_whole = true;
+    call_piece(x, i, PIECE_CALL_END, STR(""), out);
+}
+
+static void take_text(Exchange *x, int i, Str text, Buf *out)
+{
+    Choice *c = &x->choices[i];
+    end_merged_thought(x, i, out);
+    if (is_in_call(c))
+        buf_add(&c->behind_call, text);
+    else
+        add_text(x, i, PIECE_TEXT, text, out);
 }
 
 static void finish_choice(Exchange *x, int i, const wen_event *e, Buf *out)
 {
     Choice *c = &x->choices[i];
     end_merged_thought(x, i, out);
+    if (e->finish != WEN_FINISH_LENGTH)
+        add_text(x, i, PIECE_TEXT, buf_str(&c->behind_call), out);
     c->is_done = true;
     c->finish = e->finish;
     c->stop_i = e->stop_i;
@@ -311,15 +318,14 @@ static void take_event(Exchange *x, int i, const wen_event *e, Buf *out)
         take_thinking(x, i, text, out);
         break;
     case WEN_EVENT_TEXT:
-        end_merged_thought(x, i, out);
-        add_text(x, i, PIECE_TEXT, text, out);
+        take_text(x, i, text, out);
         break;
     case WEN_EVENT_TOOL_NAME:
         end_merged_thought(x, i, out);
-        begin_call(c, text);
+        begin_call(x, i, text, out);
         break;
     case WEN_EVENT_TOOL_ARGUMENTS:
-        buf_add(&c->calls[c->n_calls - 1].arguments, text);
+        add_arguments(x, i, text, out);
         break;
     case WEN_EVENT_TOOL_END:
         end_call(x, i, out);
@@ -472,8 +478,4 @@ bool exchange_thinks(const Exchange *x, int *budget)
     return ask->think != 0 && ask->think_budget != 0;
 }
 
-const char *choice_finish_name(const Choice *c)
-{
-    return c->finish == WEN_FINISH_TOOL_CALLS && c->n_whole == 0 ? "stop"
-                                                                 : wen_finish_name(c->finish);
-}
+const char *choice_finish_name(const Choice *c) { return wen_finish_name(c->finish); }

@@ -5,8 +5,8 @@
  * Choice, and, in a stream, also handed to the dialect as a Piece. Whole answers are written from
  * the same Choices, so streaming and not streaming say the same.
  *
- * A tool call is handed out when it is known to be one (its block is whole); what turns out to be
- * no call has come as text by then. */
+ * Tool calls are handed out as they come. The engine lets a call that was begun be nothing but a
+ * valid one, so it can only be cut, by a limit: then it stays in the answer as far as it came. */
 #ifndef WEN_SERVER_EXCHANGE_H
 #define WEN_SERVER_EXCHANGE_H
 
@@ -17,7 +17,7 @@
 typedef struct Call {
     Buf name, arguments; /* arguments: raw JSON */
     char id[40];
-    bool is_whole;
+    bool is_whole; /* false: it was cut */
 } Call;
 
 /* One generated token, for logprobs. */
@@ -31,8 +31,9 @@ typedef struct TokenRecord {
 typedef struct Choice {
     wen_reply *reply; /* NULL: ended, or never asked */
     Buf thinking, text;
-    Call *calls; /* [n_calls]; those that are not whole are no calls */
-    int n_calls, n_calls_max, n_whole;
+    Call *calls; /* [n_calls] */
+    int n_calls, n_calls_max;
+    Buf behind_call; /* text that came while a call was open: the call again, if it was cut */
     TokenRecord *tokens;
     size_t n_tokens, n_tokens_max, n_tokens_told; /* told: written to the stream */
     wen_top *tops;
@@ -48,15 +49,17 @@ typedef struct Choice {
 typedef enum PieceKind {
     PIECE_THINKING,
     PIECE_TEXT,
-    PIECE_CALL, /* a whole tool call: choice->calls[call_i] */
+    PIECE_CALL,           /* a tool call begins: its name is known */
+    PIECE_CALL_ARGUMENTS, /* a piece of its raw JSON */
+    PIECE_CALL_END,
     PIECE_DONE, /* the choice has ended */
 } PieceKind;
 
 typedef struct Piece {
     PieceKind kind;
     int choice_i;
-    Str text;   /* THINKING, TEXT */
-    int call_i; /* CALL: among the whole ones, from 0 */
+    Str text;   /* THINKING, TEXT, CALL_ARGUMENTS */
+    int call_i; /* the calls: choice->calls[call_i] */
     const Call *call;
 } Piece;
 

@@ -232,11 +232,11 @@ static void begin_stream(Exchange *x, Buf *out)
 
 static void stream_piece(Exchange *x, const Piece *p, Buf *out)
 {
-    if (p->kind == PIECE_DONE)
+    if (p->kind != PIECE_TEXT && p->kind != PIECE_THINKING && p->kind != PIECE_CALL_END)
         return;
     put_head(out, x);
     put_said(out, x, p->kind == PIECE_TEXT ? p->text : STR(""),
-             p->kind == PIECE_THINKING ? p->text : STR(""), p->call, p->kind == PIECE_CALL);
+             p->kind == PIECE_THINKING ? p->text : STR(""), p->call, p->kind == PIECE_CALL_END);
     out_bool(out, "done", false);
     out_close(out, '}');
     buf_putc(out, '\n');

@@ -149,7 +149,7 @@ static void put_call(Buf *out, const Call *call, int index)
 /* OpenAI says "stop" for a call that tool_choice named. */
 static const char *finish_name(const Exchange *x, const Choice *c)
 {
-    bool was_named = x->options.tool_choice == TOOLS_NAMED && c->finish == WEN_FINISH_TOOL_CALLS;
+    bool was_named = x->options.ask.tool_name && c->finish == WEN_FINISH_TOOL_CALLS;
     return was_named ? "stop" : choice_finish_name(c);
 }
 
@@ -180,7 +180,7 @@ static void put_message(Buf *out, const Choice *c)
 {
     out_open(out, "message", '{');
     out_str(out, "role", STR("assistant"));
-    if (c->text.bytes || !(c->n_whole || c->thinking.bytes))
+    if (c->text.bytes || !(c->n_calls || c->thinking.bytes))
         out_str(out, "content", buf_str(&c->text));
     else
         out_null(out, "content");
@@ -189,11 +189,10 @@ static void put_message(Buf *out, const Choice *c)
         out_str(out, "reasoning_content", buf_str(&c->thinking));
         out_str(out, "reasoning", buf_str(&c->thinking));
     }
-    if (c->n_whole) {
+    if (c->n_calls) {
         out_open(out, "tool_calls", '[');
         for (int i = 0; i < c->n_calls; i++)
-            if (c->calls[i].is_whole)
-                put_call(out, &c->calls[i], -1);
+            put_call(out, &c->calls[i], -1);
         out_close(out, ']');
     }
     out_close(out, '}');
@@ -275,40 +274,46 @@ static void begin_stream(Exchange *x, Buf *out)
     }
 }
 
-static void stream_call(Exchange *x, const Piece *p, Buf *out)
+static void put_arguments(Buf *out, const Piece *p)
 {
-    open_delta(x, p->choice_i, out);
-    out_open(out, "tool_calls", '[');
-    put_call(out, p->call, p->call_i);
-    out_close(out, ']');
-    close_delta(x, p->choice_i, NULL, out);
-    open_delta(x, p->choice_i, out);
-    out_open(out, "tool_calls", '[');
     out_open(out, NULL, '{');
     out_int(out, "index", p->call_i);
     out_open(out, "function", '{');
-    out_str(out, "arguments", buf_str(&p->call->arguments));
+    out_str(out, "arguments", p->text);
     out_close(out, '}');
     out_close(out, '}');
-    out_close(out, ']');
-    close_delta(x, p->choice_i, NULL, out);
 }
 
 static void stream_piece(Exchange *x, const Piece *p, Buf *out)
 {
-    if (p->kind == PIECE_CALL) {
-        stream_call(x, p, out);
+    const char *finish = NULL;
+    if (p->kind == PIECE_CALL_END)
         return;
-    }
     open_delta(x, p->choice_i, out);
-    if (p->kind == PIECE_THINKING) {
+    switch (p->kind) {
+    case PIECE_THINKING:
         out_str(out, "reasoning_content", p->text);
         out_str(out, "reasoning", p->text);
-    } else if (p->kind == PIECE_TEXT) {
+        break;
+    case PIECE_TEXT:
         out_str(out, "content", p->text);
+        break;
+    case PIECE_CALL:
+    case PIECE_CALL_ARGUMENTS:
+        out_open(out, "tool_calls", '[');
+        if (p->kind == PIECE_CALL)
+            put_call(out, p->call, p->call_i);
+        else
+            put_arguments(out, p);
+        out_close(out, ']');
+        break;
+    case PIECE_CALL_END:
+        break;
+    case PIECE_DONE:
+        finish = finish_name(x, &x->choices[p->choice_i]);
+        break;
     }
-    bool is_done = p->kind == PIECE_DONE;
-    close_delta(x, p->choice_i, is_done ? finish_name(x, &x->choices[p->choice_i]) : NULL, out);
+    close_delta(x, p->choice_i, finish, out);
 }
 
 static void end_stream(Exchange *x, Buf *out)

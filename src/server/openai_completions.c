@@ -381,6 +381,8 @@ static void begin_stream(Exchange *x, Buf *out)
 static void stream_piece(Exchange *x, const Piece *p, Buf *out)
 {
     bool is_done = p->kind == PIECE_DONE;
+    if (!is_done && p->kind != PIECE_TEXT)
+        return;
     write_chunk(x, p->choice_i, is_done ? STR("") : p->text, NULL, is_done, out);
 }
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-typedef enum ItemKind { ITEM_NONE, ITEM_THINKING, ITEM_TEXT } ItemKind;
+typedef enum ItemKind { ITEM_NONE, ITEM_THINKING, ITEM_TEXT, ITEM_CALL } ItemKind;
 
 typedef struct Responses {
     ItemKind open;    /* the item that the stream is in */
@@ -68,16 +68,21 @@ static void put_item(Buf *out, const char *key, const Exchange *x, ItemKind kind
     out_close(out, '}');
 }
 
-static void put_call(Buf *out, const char *key, const Call *call, bool is_whole)
+static void put_call(Buf *out, const char *key, const Call *call, const char *status)
 {
     out_open(out, key, '{');
     put_call_id(out, "id", call);
     out_str(out, "type", STR("function_call"));
-    out_str(out, "status", str_from(is_whole ? "completed" : "in_progress"));
+    out_str(out, "status", str_from(status));
     out_str(out, "call_id", str_from(call->id));
     out_str(out, "name", buf_str(&call->name));
-    out_str(out, "arguments", is_whole ? buf_str(&call->arguments) : STR(""));
+    out_str(out, "arguments", buf_str(&call->arguments));
     out_close(out, '}');
+}
+
+static const char *call_status(const Call *call)
+{
+    return call->is_whole ? "completed" : "incomplete";
 }
 
 /* ---- The response object --------------------------------------------------------------------- */
@@ -92,8 +97,7 @@ static void put_output(Buf *out, const Exchange *x)
     if (text.bytes)
         put_item(out, NULL, x, ITEM_TEXT, &text);
     for (int i = 0; i < c->n_calls; i++)
-        if (c->calls[i].is_whole)
-            put_call(out, NULL, &c->calls[i], true);
+        put_call(out, NULL, &c->calls[i], call_status(&c->calls[i]));
     out_close(out, ']');
 }
 
@@ -120,7 +124,7 @@ static void put_asked(Buf *out, const Exchange *x)
                                           "max_output_tokens", "reasoning"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         out_value(out, members[i], json_object_get(x->body, members[i]));
-    out_bool(out, "parallel_tool_calls", !x->options.is_one_call);
+    out_bool(out, "parallel_tool_calls", !x->options.ask.makes_single_call);
     out_null(out, "previous_response_id");
     out_bool(out, "store", false);
     const json_t *choice = in_get(x->body, "tool_choice");
@@ -217,12 +221,32 @@ static void begin_stream(Exchange *x, Buf *out)
     response_event(x, "response.in_progress", false, out);
 }
 
+static void end_call(Exchange *x, const Call *call, Buf *out)
+{
+    Responses *r = x->state;
+    open_event(x, "response.function_call_arguments.done", out);
+    put_call_id(out, "item_id", call);
+    out_int(out, "output_index", r->output_i);
+    out_str(out, "name", buf_str(&call->name));
+    out_str(out, "arguments", buf_str(&call->arguments));
+    close_event(out);
+    open_event(x, "response.output_item.done", out);
+    out_int(out, "output_index", r->output_i++);
+    put_call(out, "item", call, call_status(call));
+    close_event(out);
+    r->open = ITEM_NONE;
+}
+
 static void end_item(Exchange *x, Buf *out)
 {
     Responses *r = x->state;
     const Choice *c = &x->choices[0];
     if (r->open == ITEM_NONE)
         return;
+    if (r->open == ITEM_CALL) { /* it was cut */
+        end_call(x, &c->calls[c->n_calls - 1], out);
+        return;
+    }
     bool is_text = r->open == ITEM_TEXT;
     Str all = buf_str(is_text ? &c->text : &c->thinking);
     Str text = str_slice(all, r->text_from, all.bytes);
@@ -272,28 +296,24 @@ static void stream_text(Exchange *x, ItemKind kind, Str text, Buf *out)
     close_event(out);
 }
 
-static void stream_call(Exchange *x, const Call *call, Buf *out)
+static void begin_call(Exchange *x, const Call *call, Buf *out)
 {
     Responses *r = x->state;
     end_item(x, out);
     open_event(x, "response.output_item.added", out);
     out_int(out, "output_index", r->output_i);
-    put_call(out, "item", call, false);
+    put_call(out, "item", call, "in_progress");
     close_event(out);
+    r->open = ITEM_CALL;
+}
+
+static void stream_arguments(Exchange *x, const Piece *p, Buf *out)
+{
+    const Responses *r = x->state;
     open_event(x, "response.function_call_arguments.delta", out);
-    put_call_id(out, "item_id", call);
+    put_call_id(out, "item_id", p->call);
     out_int(out, "output_index", r->output_i);
-    out_str(out, "delta", buf_str(&call->arguments));
-    close_event(out);
-    open_event(x, "response.function_call_arguments.done", out);
-    put_call_id(out, "item_id", call);
-    out_int(out, "output_index", r->output_i);
-    out_str(out, "name", buf_str(&call->name));
-    out_str(out, "arguments", buf_str(&call->arguments));
-    close_event(out);
-    open_event(x, "response.output_item.done", out);
-    out_int(out, "output_index", r->output_i++);
-    put_call(out, "item", call, true);
+    out_str(out, "delta", p->text);
     close_event(out);
 }
 
@@ -307,7 +327,13 @@ static void stream_piece(Exchange *x, const Piece *p, Buf *out)
         stream_text(x, ITEM_TEXT, p->text, out);
         break;
     case PIECE_CALL:
-        stream_call(x, p->call, out);
+        begin_call(x, p->call, out);
+        break;
+    case PIECE_CALL_ARGUMENTS:
+        stream_arguments(x, p, out);
+        break;
+    case PIECE_CALL_END:
+        end_call(x, p->call, out);
         break;
     case PIECE_DONE:
         end_item(x, out);

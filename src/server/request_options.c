@@ -211,20 +211,21 @@ bool options_read(RequestOptions *o, const json_t *object, const char *where, Fa
            read_stops(o, object, where, fault) && read_logprobs(o, object, where, fault) &&
            read_stream(o, object, where, fault) && read_rest(o, object, where, fault) &&
            options_read_thinking(o, object, where, fault) &&
-           options_read_tools(o, object, where, fault) && options_read_format(object, where, fault);
+           options_read_tools(o, object, where, fault) &&
+           options_read_format(o, object, where, fault);
 }
 
-static const char *dump(Arena *arena, const json_t *json)
+const char *options_dump(RequestOptions *o, const json_t *value)
 {
-    char *text = json_dumps(json, JSON_COMPACT);
-    char *copy = arena_strndup(arena, text ? text : "", text ? strlen(text) : 0);
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *copy = arena_strndup(&o->arena, text ? text : "", text ? strlen(text) : 0);
     free(text);
     return copy;
 }
 
 void options_set_messages(RequestOptions *o, const json_t *messages)
 {
-    o->ask.messages = dump(&o->arena, messages);
+    o->ask.messages = options_dump(o, messages);
 }
 
 bool options_finish(RequestOptions *o, Fault *fault)
@@ -234,8 +235,8 @@ bool options_finish(RequestOptions *o, Fault *fault)
     if (o->is_prompt_only && o->ask.messages)
         return fault_set(fault, 400, "max_tokens", "max_tokens: must be at least 1");
     if (o->ask.messages && o->tools)
-        o->ask.tools = dump(&o->arena, o->tools);
+        o->ask.tools = options_dump(o, o->tools);
     if (o->ask.messages && o->kwargs)
-        o->ask.template_kwargs = dump(&o->arena, o->kwargs);
+        o->ask.template_kwargs = options_dump(o, o->kwargs);
     return true;
 }

@@ -12,6 +12,7 @@
  *   thinking   see request_thinking.c
  *   tools      tools in the shapes of OpenAI (chat and responses) and Anthropic, tool_choice,
  *              parallel_tool_calls
+ *   form       see request_format.c
  *   others     cache_salt, continue_final_message
  *
  * A field of a wrong type or out of range is a 400 that names it; unknown fields are ignored, as
@@ -38,13 +39,6 @@ typedef struct RequestDefaults {
 
 RequestDefaults request_defaults_none(void);
 
-typedef enum ToolChoice {
-    TOOLS_AUTO,
-    TOOLS_NONE,     /* tools stay in the prompt, none is called */
-    TOOLS_REQUIRED, /* at least one */
-    TOOLS_NAMED,    /* this one */
-} ToolChoice;
-
 typedef struct RequestOptions {
     wen_request ask;   /* all but the prompt; points into this struct, `arena` and the JSON */
     const char *model; /* as asked; NULL: the server's first */
@@ -53,11 +47,8 @@ typedef struct RequestOptions {
     bool is_prompt_only;  /* max_tokens 0 */
     bool hides_thinking;  /* the thought is not shown */
     bool merges_thinking; /* the thought is shown in the content, between its tags */
-    ToolChoice tool_choice;
-    const char *tool_name; /* TOOLS_NAMED */
-    bool is_one_call;      /* parallel_tool_calls false: calls after the first are left out */
-    json_t *tools;         /* in OpenAI's chat shape, owned; NULL: none */
-    json_t *kwargs;        /* template variables, owned; NULL: none */
+    json_t *tools;        /* in OpenAI's chat shape, owned; NULL: none */
+    json_t *kwargs;       /* template variables, owned; NULL: none */
     const char *stops[OPTIONS_STOPS_MAX];
     int32_t *bias_ids;
     float *bias;
@@ -73,6 +64,8 @@ bool options_read(RequestOptions *o, const json_t *object, const char *where,
                   Fault *fault) MUST_USE;
 /* After the last options_read: whether the fields fit together; completes `ask`. */
 bool options_finish(RequestOptions *o, Fault *fault) MUST_USE;
+/* JSON text of a value, in the options' arena. */
+const char *options_dump(RequestOptions *o, const json_t *value);
 /* Sets ask.messages from an array in OpenAI's shape. */
 void options_set_messages(RequestOptions *o, const json_t *messages);
 
@@ -82,7 +75,8 @@ bool options_read_thinking(RequestOptions *o, const json_t *object, const char *
                            Fault *fault) MUST_USE;
 bool options_read_tools(RequestOptions *o, const json_t *object, const char *where,
                         Fault *fault) MUST_USE;
-bool options_read_format(const json_t *object, const char *where, Fault *fault) MUST_USE;
+bool options_read_format(RequestOptions *o, const json_t *object, const char *where,
+                         Fault *fault) MUST_USE;
 bool options_finish_tools(RequestOptions *o, Fault *fault) MUST_USE;
 
 #endif

@@ -1,4 +1,4 @@
-/* Tools, their choice, and the form of the answer; see request_options.h.
+/* Tools and their choice; see request_options.h.
  *
  * A tool is a function in one of three shapes, told apart by their members:
  *   {"type": "function", "function": {"name", "description", "parameters"}}    OpenAI chat, Ollama
@@ -81,11 +81,11 @@ static bool read_tools(RequestOptions *o, const json_t *object, const char *wher
 static bool choice_from_word(RequestOptions *o, const char *word)
 {
     if (strcmp(word, "auto") == 0)
-        o->tool_choice = TOOLS_AUTO;
+        o->ask.tool_choice = WEN_TOOLS_AUTO;
     else if (strcmp(word, "none") == 0)
-        o->tool_choice = TOOLS_NONE;
+        o->ask.tool_choice = WEN_TOOLS_NONE;
     else if (strcmp(word, "required") == 0 || strcmp(word, "any") == 0)
-        o->tool_choice = TOOLS_REQUIRED;
+        o->ask.tool_choice = WEN_TOOLS_REQUIRED;
     else
         return false;
     return true;
@@ -104,12 +104,12 @@ static bool read_choice(RequestOptions *o, const json_t *object, Fault *fault)
     if (json_is_object(choice) &&
         !in_bool(choice, "tool_choice.", "disable_parallel_tool_use", &disables_parallel, fault))
         return false;
-    o->is_one_call |= disables_parallel;
+    o->ask.makes_single_call |= disables_parallel;
     if (type && choice_from_word(o, type))
         return true;
     if (json_is_object(choice) && name) {
-        o->tool_choice = TOOLS_NAMED;
-        o->tool_name = name;
+        o->ask.tool_choice = WEN_TOOLS_REQUIRED;
+        o->ask.tool_name = name;
         return true;
     }
     return fault_set(fault, 400, "tool_choice",
@@ -124,7 +124,7 @@ bool options_read_tools(RequestOptions *o, const json_t *object, const char *whe
         !in_switch(object, where, "parallel_tool_calls", &is_parallel, fault))
         return false;
     if (is_parallel >= 0)
-        o->is_one_call = !is_parallel;
+        o->ask.makes_single_call = !is_parallel;
     return true;
 }
 
@@ -143,41 +143,13 @@ static bool has_tool(const RequestOptions *o, const char *name)
 
 bool options_finish_tools(RequestOptions *o, Fault *fault)
 {
-    if (o->tool_choice == TOOLS_NAMED && !has_tool(o, o->tool_name))
+    const char *name = o->ask.tool_name;
+    if (name && !has_tool(o, name))
         return fault_set(fault, 400, "tool_choice", "tool_choice: there is no tool \"%.200s\"",
-                         o->tool_name);
-    if (o->tool_choice == TOOLS_REQUIRED && !o->tools)
+                         name);
+    if (o->ask.tool_choice == WEN_TOOLS_REQUIRED && !o->tools)
         return fault_set(fault, 400, "tool_choice",
-                         "tool_choice: a call is required, but there "
-                         "are no tools");
-    if (o->tool_choice == TOOLS_REQUIRED || o->tool_choice == TOOLS_NAMED)
-        return fault_set(fault, 501, "tool_choice",
-                         "tool_choice: calls cannot be enforced yet; use \"auto\" or \"none\"");
-    o->ask.parses_tools = o->tools && o->tool_choice != TOOLS_NONE;
-    return true;
-}
-
-/* ---- The form of the answer ------------------------------------------------------------------ */
-
-bool options_read_format(const json_t *object, const char *where, Fault *fault)
-{
-    static const char *const direct[] = {"structured_outputs", "guided_json",    "guided_regex",
-                                         "guided_choice",      "guided_grammar", "grammar",
-                                         "json_schema",        "regex",          "ebnf",
-                                         "output_format",      "format"};
-    json_t *format = in_get(object, "response_format");
-    if (!format)
-        format = in_get(json_object_get(object, "text"), "format");
-    const char *type = json_string_value(json_object_get(format, "type"));
-    if (format && (!type || strcmp(type, "text") != 0))
-        return fault_set(fault, 501, "response_format",
-                         "%sresponse_format: the form of an answer cannot be enforced yet", where);
-    for (size_t i = 0; i < sizeof direct / sizeof *direct; i++) {
-        const json_t *value = in_get(object, direct[i]);
-        if (value && !(json_is_string(value) && json_string_length(value) == 0))
-            return fault_set(fault, 501, direct[i],
-                             "%s%s: the form of an answer cannot be enforced yet", where,
-                             direct[i]);
-    }
+                         "tool_choice: a call is required, but there are no tools");
+    o->ask.parses_tools = o->tools && o->ask.tool_choice != WEN_TOOLS_NONE;
     return true;
 }
