@@ -1,5 +1,5 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { embed, generateText, streamText } from 'ai';
+import { embed, generateObject, generateText, jsonSchema, streamText, tool } from 'ai';
 import { assert, collect, test, thinkerUrl, url } from './tap.mjs';
 
 const wen = createOpenAICompatible({ name: 'wen', baseURL: `${url}/v1`, includeUsage: true });
@@ -23,6 +23,22 @@ await test('reasoning comes apart', async () => {
   const streamed = streamText({ model: thinker('builtin'), ...settings });
   assert.equal(await streamed.reasoningText, whole.reasoningText);
   assert.equal(await streamed.text, whole.text);
+});
+
+await test('generateObject and a required tool', async () => {
+  const strict = createOpenAICompatible({ name: 'wen', baseURL: `${url}/v1`,
+    supportsStructuredOutputs: true });
+  const pet = jsonSchema({ type: 'object', properties: { kind: { enum: ['cat', 'dog'] } },
+    required: ['kind'], additionalProperties: false });
+  const off = { wen: { enable_thinking: false, parallel_tool_calls: false } };
+  const a = await generateObject({ model: strict('builtin'), prompt: 'Hello', schema: pet,
+    maxRetries: 0, seed: 7, providerOptions: off });
+  assert(['cat', 'dog'].includes(a.object.kind));
+  const b = await generateText({ model: wen('builtin'), prompt: 'Hello', maxRetries: 0, seed: 7,
+    tools: { feed: tool({ description: 'a pet', inputSchema: pet }) }, toolChoice: 'required',
+    providerOptions: off });
+  assert.equal(b.toolCalls[0].toolName, 'feed');
+  assert(['cat', 'dog'].includes(b.toolCalls[0].input.kind));
 });
 
 await test('embed', async () => {

@@ -37,6 +37,18 @@ await test('messages: tools and their results in the history', async () => {
   assert.equal(a.type, 'message');
 });
 
+await test('messages: a call is forced, streamed and not', async () => {
+  const asked = { ...body, max_tokens: 300, thinking: { type: 'disabled' },
+    tools: [{ name: 'f', description: 'd', input_schema: { type: 'object', required: ['n'],
+      properties: { n: { enum: [1, 2] } }, additionalProperties: false } }],
+    tool_choice: { type: 'any', disable_parallel_tool_use: true } };
+  const whole = await client.messages.create(asked);
+  assert.equal(whole.stop_reason, 'tool_use');
+  assert([1, 2].includes(whole.content[0].input.n));
+  const streamed = await client.messages.stream(asked).finalMessage();
+  assert.deepEqual(streamed.content[0].input, whole.content[0].input);
+});
+
 await test('messages: stop sequences', async () => {
   const text = (await client.messages.create(body)).content[0].text;
   const a = await client.messages.create({ ...body, stop_sequences: [text.slice(6, 9)] });

@@ -17,6 +17,17 @@ await test('batch', async () => {
   assert.equal(answers[0].content, answers[2].content);
 });
 
+await test('structured output and bound tools', async () => {
+  const schema = { title: 'pet', type: 'object', properties: { kind: { enum: ['cat', 'dog'] } },
+    required: ['kind'], additionalProperties: false };
+  const roomy = new ChatOpenAI({ model: 'builtin', apiKey: 'none', configuration, maxTokens: 300,
+    maxRetries: 0, modelKwargs: { seed: 7, enable_thinking: false } });
+  for (const method of ['jsonSchema', 'functionCalling']) {
+    const a = await roomy.withStructuredOutput(schema, { name: 'pet', method }).invoke('Hello');
+    assert(['cat', 'dog'].includes(a.kind), method);
+  }
+});
+
 await test('embeddings', async () => {
   const embeddings = new OpenAIEmbeddings({ model: 'builtin', apiKey: 'none', configuration,
     maxRetries: 0 });

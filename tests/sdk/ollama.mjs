@@ -22,6 +22,14 @@ await test('chat: thinking', async () => {
   assert.equal(off.message.thinking, undefined);
 });
 
+await test('chat: format is a schema', async () => {
+  const format = { type: 'object', properties: { kind: { enum: ['cat', 'dog'] } },
+    required: ['kind'], additionalProperties: false };
+  const a = await client.chat({ model: 'builtin', messages: hello, think: false, format,
+    options: { seed: 7 } });
+  assert(['cat', 'dog'].includes(JSON.parse(a.message.content).kind));
+});
+
 await test('generate: answer and stream', async () => {
   const whole = await client.generate({ model: 'builtin', prompt: 'Hello', options });
   const parts = await collect(

@@ -7,7 +7,8 @@ const chat = (fields) => client.chat.completions.create(
   { model: 'builtin', messages: hello, max_tokens: 24, seed: 7, ...fields });
 const tools = [{ type: 'function', function: {
   name: 'weather', description: 'of a city',
-  parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] } } }];
+  parameters: { type: 'object', properties: { city: { type: 'string', maxLength: 12 } },
+    required: ['city'], additionalProperties: false } } }];
 
 await test('models: list and retrieve', async () => {
   const models = await collect(await client.models.list());
@@ -75,6 +76,33 @@ await test('chat: tools auto and none', async () => {
       function: { name: 'weather', arguments: '{"city":"Oslo"}' } }] },
     { role: 'tool', tool_call_id: 'c1', content: 'snow' }];
   assert.equal((await chat({ tools, messages: history })).choices.length, 1);
+});
+
+await test('chat: required and named tools, streamed and not; none', async () => {
+  for (const tool_choice of ['required', { type: 'function', function: { name: 'weather' } }]) {
+    const asked = { tools, tool_choice, parallel_tool_calls: false, max_tokens: 300,
+      chat_template_kwargs: { enable_thinking: false } };
+    const a = await chat(asked);
+    const call = a.choices[0].message.tool_calls[0];
+    assert.equal(call.function.name, 'weather');
+    assert.equal(typeof JSON.parse(call.function.arguments).city, 'string');
+    assert.equal(a.choices[0].message.content, null);
+    const chunks = await collect(await chat({ ...asked, stream: true }));
+    const pieces = chunks.flatMap((c) => c.choices[0]?.delta.tool_calls ?? []);
+    assert.equal(pieces.map((p) => p.function?.arguments ?? '').join(''), call.function.arguments);
+    assert.equal(pieces.filter((p) => p.id).length, 1);
+    assert(pieces.length > 2, 'arguments come as they are written');
+  }
+});
+
+await test('chat: a JSON schema through the SDK\'s parser, with and without thinking', async () => {
+  const schema = { name: 'pet', strict: true, schema: { type: 'object', required: ['kind'],
+    properties: { kind: { enum: ['cat', 'dog'] } }, additionalProperties: false } };
+  for (const c of [client, thinker]) {
+    const a = await c.chat.completions.parse({ model: 'builtin', messages: hello, max_tokens: 200,
+      seed: 7, thinking_budget: 20, response_format: { type: 'json_schema', json_schema: schema } });
+    assert(['cat', 'dog'].includes(a.choices[0].message.parsed.kind));
+  }
 });
 
 await test('completions: text, stream, echo with logprobs', async () => {
