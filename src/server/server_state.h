@@ -64,6 +64,7 @@ void handle_render(HttpCall *call);
 void handle_input_tokens(HttpCall *call);
 void handle_embeddings(HttpCall *call);
 void handle_infill(HttpCall *call);
+void handle_rerank(HttpCall *call);
 void handle_responses(HttpCall *call);
 void handle_ollama_chat(HttpCall *call);
 void handle_ollama_generate(HttpCall *call);
