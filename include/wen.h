@@ -339,8 +339,8 @@ typedef struct wen_score_top {
 typedef bool wen_score_each(void *context, int pos, int32_t id, float logprob,
                             const wen_score_top *top, int n_top);
 
-/* Log-probabilities of given ids [n_ids], at most the context. Runs when the engine has nothing
- * else to do; `each` is called on the engine's thread while this function waits. */
+/* Log-probabilities of given ids [n_ids], at most the context. Runs between two steps
+ * of the engine; `each` is called on the engine's thread while this function waits. */
 WEN_API bool wen_score(wen_engine *engine, const int32_t *ids, int n_ids, int n_top,
                        wen_score_each *each, void *context, wen_error *err);
 

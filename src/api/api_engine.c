@@ -1,6 +1,5 @@
 /* wen_engine: the model thread. It alone steps the Engine; others post tasks to it, oldest first,
- * and it hands out events through each reply's queue. Scoring needs an idle Engine, so a score task
- * waits at the head of the line until the replies before it are done; those behind it wait too. */
+ * and it hands out events through each reply's queue. Scores run between two steps. */
 #include "api/api.h"
 
 #include "base/bug.h"
@@ -30,7 +29,7 @@ bool engine_post(wen_engine *e, Task *task, Error *err)
 static Task *take_task(wen_engine *e)
 {
     Task *task = e->first;
-    if (!task || (task->score && e->active))
+    if (!task)
         return NULL;
     e->first = task->next;
     if (!e->first)

@@ -158,7 +158,8 @@ EngineStats engine_stats(const Engine *engine);
 
 /* Log-probabilities of given ids, position by position. `each` is called in order: logprob is that
  * of ids[pos] under what comes before (NAN at position 0); top holds the n_top best predictions for
- * position pos + 1 with raw logits. Returning false stops. The engine must be idle. */
+ * position pos + 1 with raw logits. Returning false stops. Runs between two steps,
+ * in pages of its own. */
 typedef struct ScoreTop {
     int32_t id;
     float logit, logprob;

@@ -1,8 +1,6 @@
 /* Log-probabilities and logits of given ids; see engine.h. */
 #include "engine/engine_state.h"
 
-#include "base/bug.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +12,6 @@ typedef bool ScoreChunk(Engine *e, void *context, int pos, Mat hidden, Error *er
 
 static bool check_ids(const Engine *e, const int32_t *ids, int n_ids, Error *err)
 {
-    ASSERT(e->n_running == 0);
     if (n_ids < 1)
         return error_set(err, ERROR_ARGUMENT, "there are no ids to score");
     if (n_ids > e->rules.context)

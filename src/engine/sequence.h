@@ -54,7 +54,7 @@ typedef struct Sequence {
 
     Usage usage;
     FinishReason reason;
-    int stop_i; /* the stop string that ended it, or -1 */
+    int stop_i;                  /* the stop string that ended it, or -1 */
     double started, first_token; /* clock_seconds; 0: not yet */
     Arena arena;                 /* lifetime: request */
 } Sequence;

@@ -52,6 +52,9 @@ void *http_begin(Server *server, struct MHD_Connection *connection, const char *
     call->server = server;
     call->connection = connection;
     call->path = mem_strdup(path);
+    for (char *c = call->path; *c; c++) /* it goes into logs and messages of one line */
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
     call->method = "OTHER";
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i], method) == 0)
