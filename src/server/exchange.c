@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/clock.h"
 #include "server/json_in.h"
+#include "server/next_turn.h"
 #include "server/server_state.h"
 
 #include <string.h>
@@ -93,6 +94,8 @@ void exchange_close(Exchange *x)
         return;
     if (!x->has_ended && x->model)
         tell_log(x);
+    if (x->model && !server_is_draining(x->call->server))
+        next_turn_prepare(x);
     for (int i = 0; i < x->n_choices; i++) {
         drop_reply(x, &x->choices[i]);
         choice_close(&x->choices[i]);
@@ -135,6 +138,7 @@ bool exchange_ask(Exchange *x, const wen_request *asks, int n, int n_prompts, Fa
     x->n_choices = n;
     x->n_prompts = n_prompts;
     x->asked = x->last_sent = clock_seconds();
+    models_set_preparing(x->call->server->models, x->model, NULL);
     for (int i = 0; i < n; i++) {
         x->choices[i].reply = wen_ask(x->model->engine, &asks[i], &err);
         if (x->choices[i].reply)

@@ -34,6 +34,8 @@ static void unload(Models *m, ServedModel *s)
 {
     wen_engine *engine = s->engine;
     wen_model *model = s->model;
+    wen_reply_free(s->preparing);
+    s->preparing = NULL;
     json_decref(s->info);
     s->engine = NULL;
     s->model = NULL;
@@ -281,6 +283,15 @@ void models_keep(Models *m, ServedModel *s, double seconds)
     pthread_mutex_unlock(&m->mutex);
 }
 
+void models_set_preparing(Models *m, ServedModel *s, wen_reply *reply)
+{
+    pthread_mutex_lock(&m->mutex);
+    wen_reply *before = s->preparing;
+    s->preparing = reply;
+    pthread_mutex_unlock(&m->mutex);
+    wen_reply_free(before);
+}
+
 void models_unload(Models *m, const char *name)
 {
     int i = models_find(m, name);
@@ -390,6 +401,7 @@ void models_close(Models *m)
     models_stop_loading(m);
     for (int i = 0; i < m->n; i++) {
         ServedModel *s = &m->items[i];
+        wen_reply_free(s->preparing);
         wen_engine_close(s->engine);
         wen_model_close(s->model);
         json_decref(s->info);

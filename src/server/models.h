@@ -56,6 +56,7 @@ typedef struct ServedModel {
     ModelState state;
     int n_users;
     double last_used, idle_seconds; /* -1: as the options say */
+    wen_reply *preparing;           /* nobody waits for it (next_turn.h); NULL: none */
     char trouble[512];
 } ServedModel;
 
@@ -76,6 +77,8 @@ void models_give(Models *models, ServedModel *model);
 
 /* Ollama's keep_alive: seconds from the last use until it is unloaded; < 0: never. */
 void models_keep(Models *models, ServedModel *model, double seconds);
+/* Takes over a reply that nobody waits for (or NULL); the one before is given up. */
+void models_set_preparing(Models *models, ServedModel *model, wen_reply *reply);
 /* Unloads it if nobody uses it. */
 void models_unload(Models *models, const char *name);
 
