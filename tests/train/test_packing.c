@@ -64,6 +64,24 @@ static void copy_rows(OwnRows *own)
 static const char *const models[] = {rig_dense, rig_untied, rig_qwen2, rig_moe};
 enum { N_MODELS = sizeof models / sizeof *models };
 
+/* Documents that are not kept apart are another batch: what the next test would miss otherwise. */
+static void joined_documents_are_another_batch(void **state)
+{
+    (void)state;
+    static const int rows[] = {0, N_DOCS - 1}, joined[] = {0, 14, 84, 95, RIG_TOKENS};
+    OwnRows one, other;
+    copy_rows(&one);
+    copy_rows(&other);
+    other.rows.n_rows = 1;
+    other.rows.row_start = rows;
+    other.rows.doc_start = joined;
+    Gradient a = gradient_of(rig_dense, DTYPE_F32, &one.rows);
+    Gradient b = gradient_of(rig_dense, DTYPE_F32, &other.rows);
+    assert_true(fabs(a.loss - b.loss) > 1e-4 * a.loss);
+    mem_free(a.values);
+    mem_free(b.values);
+}
+
 static void a_packed_row_is_its_documents(void **state)
 {
     (void)state;
@@ -130,6 +148,7 @@ static void what_is_not_scored_teaches_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(joined_documents_are_another_batch),
         cmocka_unit_test(a_packed_row_is_its_documents),
         cmocka_unit_test(neighbours_are_not_seen),
         cmocka_unit_test(what_is_not_scored_teaches_nothing),
