@@ -2,52 +2,18 @@
 #include "cli/train_run.h"
 
 #include "cli/term.h"
+#include "cli/train_line.h"
 #include "cli/train_stages.h"
 #include "rl/live.h"
 
-#include <signal.h>
 #include <stdio.h>
-
-static volatile sig_atomic_t is_stopped;
-
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    is_stopped = 1;
-}
-
-/* SIGTERM and Ctrl-C end the run after the step in work, with a checkpoint; a second Ctrl-C ends it
- * at once, which loses the steps since the last one. */
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-}
-
-/* One line that replaces itself on a terminal, else a line each. */
-static void print_progress(void *context, const char *text)
-{
-    (void)context;
-    if (term_is_terminal(stderr))
-        term_progress(text);
-    else
-        fprintf(stderr, "%s\n", text);
-}
-
-static void print_line(void *context, const char *text)
-{
-    (void)context;
-    term_progress(NULL);
-    fprintf(stderr, "%s\n", text);
-}
 
 bool train_run(Trainer *t, StageSteps steps, Error *err)
 {
     const RunOptions run_options = {.steps = steps,
-                                    .stop = &is_stopped,
-                                    .progress = print_progress,
-                                    .line = print_line,
+                                    .stop = train_stop_flag(),
+                                    .progress = train_print_progress,
+                                    .line = train_print_line,
                                     .hooks = {.asker = live_asker(t)}};
     bool is_done = false;
     if (trainer_is_first(t) && trainer_progress(t)->step > 0)
@@ -66,7 +32,7 @@ bool train_args(TrainArgs *args, const char *command, const char *about, int arg
                 int *status)
 {
     int64_t n_threads = 0, n_ranks = 0;
-    *args = (TrainArgs){.options = {.line = print_line}};
+    *args = (TrainArgs){.options = {.line = train_print_line}};
     TrainerOptions *options = &args->options;
     const Arg table[] = {
         {"out", 'o', ARG_TEXT, &options->out, "DIR", "the run's folder; resumed if it holds one", 0,
@@ -102,7 +68,7 @@ bool train_args(TrainArgs *args, const char *command, const char *about, int arg
     }
     if (n_ranks > 0)
         args->sets.items[args->sets.n++] = args->ranks;
-    catch_signals();
+    train_catch_signals();
     return true;
 }
 

@@ -37,6 +37,12 @@ static void add_heldout_columns(Evaluation *e, RunLog *log)
 static bool check_asking(const Evaluation *e, bool has_chat, Error *err)
 {
     const bool asks = problems_count(e->problems) > 0 || samples_count(e->samples) > 0;
+    const TrainConfig *c = trainer_config(e->trainer);
+    if ((asks || e->heldout.n_sources > 0) && c->divides_experts && c->ranks > 1)
+        return error_set(
+            err, ERROR_UNSUPPORTED,
+            "eval: one rank cannot run a model whose experts are divided; leave eval's "
+            "sources, problems and prompts out, or run.expert_parallel false");
     if (asks && !e->hooks.asker.ask)
         return error_set(err, ERROR_UNSUPPORTED,
                          "eval.problems, eval.prompts: this program has no way to ask the model");

@@ -11,7 +11,7 @@
 
 /* The picture in its own units. */
 enum { WIDTH = 640, HEIGHT = 280, LEFT = 62, RIGHT = 14, TOP = 10, BOTTOM = 40 };
-enum { TICKS_MAX = 16, BUCKETS = 600, MARKS_MAX = 200, COLOURS = 8 };
+enum { MARGIN = 4, TICKS_MAX = 16, BUCKETS = 600, MARKS_MAX = 200, COLOURS = 8 };
 
 typedef struct Axis {
     bool is_log;
@@ -227,9 +227,12 @@ void plot_write(const Plot *p, Buf *out)
     page_escape(out, str_from(p->title));
     buf_puts(out, "\">\n");
     put_axes(p, &x, &y, out);
+    /* Cuts off what lies outside, but for half a mark. */
+    const int x0 = LEFT - MARGIN, y0 = TOP - MARGIN;
+    const int width = WIDTH - LEFT - RIGHT + 2 * MARGIN;
+    const int height = HEIGHT - TOP - BOTTOM + 2 * MARGIN;
     buf_printf(out, "<svg x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" viewBox=\"%d %d %d %d\">\n",
-               LEFT, TOP - 4, WIDTH - LEFT - RIGHT + 4, HEIGHT - TOP - BOTTOM + 8, LEFT, TOP - 4,
-               WIDTH - LEFT - RIGHT + 4, HEIGHT - TOP - BOTTOM + 8); /* cuts what lies outside */
+               x0, y0, width, height, x0, y0, width, height);
     for (int i = 0; i < p->n_series; i++) {
         put_series(p, &p->series[i], colour % COLOURS, &x, &y, out);
         colour += p->series[i].look != PLOT_FAINT;

@@ -256,7 +256,7 @@ bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err)
     const bool is_open = !trainer_is_first(t) || open_log(&run, err);
     bool ok = is_open && run_steps(&run, err);
     *is_done = trainer_progress(t)->step >= c->schedule.steps;
-    if (ok && *is_done)
+    if (ok && *is_done && !options->is_trial)
         ok = export_to_out(&run, err);
     /* Of a run that failed too: it shows why. */
     if (is_open && trainer_is_first(t) && trainer_progress(t)->step > 0)

@@ -29,6 +29,7 @@ typedef struct RunOptions {
     void (*line)(void *context, const char *text);
     void *context;
     EvaluationHooks hooks; /* zeroed: eval.sources only */
+    bool is_trial;         /* no model is written at the end */
 } RunOptions;
 
 /* All ranks call it; the first one writes and speaks. To the end of the schedule, or until stopped;
