@@ -4,6 +4,7 @@
 #include "cli/term.h"
 #include "cli/train_line.h"
 #include "cli/train_stages.h"
+#include "rl/judge.h"
 #include "rl/live.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@ bool train_run(Trainer *t, StageSteps steps, Error *err)
                                     .stop = train_stop_flag(),
                                     .progress = train_print_progress,
                                     .line = train_print_line,
-                                    .hooks = {.asker = live_asker(t)}};
+                                    .hooks = {.asker = live_asker(t), .score = judge_reply}};
     bool is_done = false;
     if (trainer_is_first(t) && trainer_progress(t)->step > 0)
         fprintf(stderr, "resuming after step %lld\n", (long long)trainer_progress(t)->step);

@@ -2,7 +2,9 @@
  * changes nothing. */
 #include "run_rig.h"
 
+#include "rl/judge.h"
 #include "rl/live.h"
+#include "tasks/tasks.h"
 #include "train/run.h"
 #include "train/run_table.h"
 
@@ -197,6 +199,38 @@ static void accuracies_are_counted(void **state)
     mem_free(path);
 }
 
+static double judged(const json_t *problem, const char *thinking, const char *content)
+{
+    Reply reply = {.thinking = mem_strdup(thinking), .content = mem_strdup(content)};
+    const double score = judge_reply(NULL, problem, &reply);
+    replies_free(&reply, 1);
+    return score;
+}
+
+/* A problem of src/tasks by its family's checker, another by its text. */
+static void replies_are_judged(void **state)
+{
+    (void)state;
+    Problem problem = {0};
+    Buf line = {0};
+    problem_make(&problem,
+                 &(ProblemSpec){.family = task_find("chain"), .lang = LANG_EN, .seed = 3});
+    problem_write(&problem, &line);
+    json_t *known = json_loadb(line.data, line.bytes, 0, NULL);
+    json_t *other = json_pack("{s:s, s:s}", "family", "no such family", "answer", "4");
+    const char *answer = json_string_value(json_object_get(known, "answer"));
+    Buf boxed = {0};
+    buf_printf(&boxed, "\\boxed{%s}", answer);
+    assert_true(judged(known, "", boxed.data) == 1);
+    assert_true(judged(known, boxed.data, "") == 0);
+    assert_true(judged(other, "", " 4") == 1 && judged(other, "", "It is 4.") == 0);
+    json_decref(known);
+    json_decref(other);
+    buf_free(&line);
+    buf_free(&boxed);
+    problem_close(&problem);
+}
+
 static void bad_problems_and_prompts_are_named(void **state)
 {
     (void)state;
@@ -246,6 +280,7 @@ int main(void)
         cmocka_unit_test(heldout_loss_is_the_next_steps),
         cmocka_unit_test(looking_changes_nothing),
         cmocka_unit_test(accuracies_are_counted),
+        cmocka_unit_test(replies_are_judged),
         cmocka_unit_test(bad_problems_and_prompts_are_named),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
