@@ -293,7 +293,6 @@ static void finish_choice(Exchange *x, int i, const wen_event *e, Buf *out)
     end_merged_thought(x, i, out);
     if (e->finish != WEN_FINISH_LENGTH)
         add_text(x, i, PIECE_TEXT, buf_str(&c->behind_call), out);
-    c->is_done = true;
     c->finish = e->finish;
     c->stop_i = e->stop_i;
     c->usage = e->usage;

@@ -29,7 +29,7 @@ typedef struct TokenRecord {
 } TokenRecord;
 
 typedef struct Choice {
-    wen_reply *reply; /* NULL: ended, or never asked */
+    wen_reply *reply; /* NULL: ended */
     Buf thinking, text;
     Call *calls; /* [n_calls] */
     int n_calls, n_calls_max;
@@ -38,8 +38,8 @@ typedef struct Choice {
     size_t n_tokens, n_tokens_max, n_tokens_told; /* told: written to the stream */
     wen_top *tops;
     size_t n_tops, n_tops_max;
-    size_t text_offset;          /* characters told, for the dialect */
-    bool is_done, is_in_thought; /* the latter: merged thoughts, the tag is open */
+    size_t text_offset; /* characters told, for the dialect */
+    bool is_in_thought; /* of merged thoughts: the tag is open */
     wen_finish finish;
     int stop_i; /* the stop string that ended it, or -1 */
     wen_usage usage;
@@ -107,8 +107,8 @@ void exchange_close(Exchange *x);
 /* Sends the fault and closes. */
 void exchange_refuse(Exchange *x, const Fault *fault);
 
-/* Asks n times, with options.ask and the prompts in `asks` (only its prompt fields and seed are
- * read when n is 1 or more); choice i is asks[i]. False and a fault: nothing runs. */
+/* Asks n times; choice i answers asks[i], and n / n_prompts choices in a row have the same prompt.
+ * False and a fault: nothing runs. */
 bool exchange_ask(Exchange *x, const wen_request *asks, int n, int n_prompts,
                   Fault *fault) MUST_USE;
 /* options.n choices of one prompt, that of options.ask. Choice i has the seed plus i. */

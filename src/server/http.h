@@ -35,8 +35,7 @@ typedef struct HttpCall {
 
     HttpHeader headers[HTTP_HEADERS_MAX]; /* to be sent */
     int n_headers;
-    int status; /* 0: nothing was sent */
-    bool is_accepted;
+    int status;     /* 0: nothing was sent */
     LogRequest log; /* what handlers know for the log */
 } HttpCall;
 

@@ -421,7 +421,6 @@ static void answer_prompts(Exchange *x, const Completions *c)
     for (int i = 0; i < x->n_choices; i++) {
         x->choices[i].finish = WEN_FINISH_LENGTH;
         x->choices[i].usage.prompt_tokens = prompt_of(x, i)->n_ids;
-        x->choices[i].is_done = true;
     }
     exchange_answer(x);
 }

@@ -105,8 +105,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         Fault fault;
         HttpCall *call = *state = http_begin(s, connection, path, method);
         atomic_fetch_add(&s->n_running, 1);
-        call->is_accepted = check_head(call, &fault);
-        if (!call->is_accepted)
+        if (!check_head(call, &fault))
             http_send_fault(call, &fault);
         else if (strcmp(call->method, "OPTIONS") == 0)
             access_send_preflight(call);
