@@ -17,7 +17,7 @@ _Static_assert(TOOL_CALCULATOR == 0, "idle_tools leaves the first one out");
 enum {
     TURNS_MAX = 3,
     TRIES_MAX = 20,     /* for a document that is short enough */
-    CUT_BYTES_MIN = 24, /* a shorter thought is not cut */
+    CUT_BYTES_MIN = 8, /* a shorter thought is not cut */
 };
 
 /* The share of a family's texts that tell instead of asking, where it can. */
