@@ -19,6 +19,10 @@ static const DataCommand commands[] = {
     {"inspect", data_inspect, "counts, lengths, families and duplicates of a file"},
     {"dedup", data_dedup, "without exact and near copies"},
     {"decontaminate", data_decontaminate, "without passages of evaluation sets"},
+    {"label", data_label, "quality, field, ... of documents, by a model"},
+    {"synth", data_synth, "textbooks, questions, code, by a model"},
+    {"pdf", data_pdf, "documents from PDF files, cleaned by a model"},
+    {"review", data_review, "keep, drop or edit by hand"},
     {"mix", data_mix, "several files in one, by shares and labels"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

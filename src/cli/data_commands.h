@@ -6,7 +6,11 @@ int data_decontaminate(int argc, char **argv);
 int data_dedup(int argc, char **argv);
 int data_families(int argc, char **argv);
 int data_inspect(int argc, char **argv);
+int data_label(int argc, char **argv);
 int data_make(int argc, char **argv);
 int data_mix(int argc, char **argv);
+int data_pdf(int argc, char **argv);
+int data_review(int argc, char **argv);
+int data_synth(int argc, char **argv);
 
 #endif

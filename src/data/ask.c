@@ -111,7 +111,8 @@ static bool answer_batch(const Asker *asker, const AskJob *job, Journal *journal
     for (int i = 0; i < batch->n; i++) {
         AskAnswer *answer = &batch->answers[i];
         if (ok) {
-            json_t *noted = job->judge(job->context, buf_str(&answer->text), answer->is_whole);
+            json_t *noted =
+                job->judge(job->context, journal->n, buf_str(&answer->text), answer->is_whole);
             count(report, noted);
             ok = journal_add(journal, noted, err);
             json_decref(noted);
@@ -151,6 +152,16 @@ bool ask_all(const Asker *asker, const AskJob *job, Journal *journal, AskReport 
         json_decref(batch->questions[i]);
     mem_free(batch);
     return ok;
+}
+
+bool ask_check(const AskReport *report, double max_failed, const char *out, Error *err)
+{
+    return (double)report->n_failed <= max_failed * (double)report->n_asked ||
+           error_set(err, ERROR_FORMAT,
+                     "%lld of %lld answers cannot be used (the first: %s), more than max_failed; "
+                     "remove %s.part to ask again",
+                     (long long)report->n_failed, (long long)report->n_asked, report->first_failure,
+                     out);
 }
 
 json_t *ask_failed(const char *format, ...)

@@ -44,15 +44,19 @@ typedef struct AskJob {
     /* The next question, a new reference; *question NULL: there is none. Called for all, in order,
      * those that the journal has answered included. */
     bool (*next)(void *context, int64_t i, json_t **question, Error *err);
-    /* What is noted of an answer, a new reference; an object with "failed" (a text) is a failure.
+    /* What is noted of the answer to question i, a new reference; an object with "failed" (a text)
+     * is a failure.
      */
-    json_t *(*judge)(void *context, Str answer, bool is_whole);
+    json_t *(*judge)(void *context, int64_t i, Str answer, bool is_whole);
     void (*progress)(void *context, int64_t n_done, int64_t n_failed); /* NULL: silent */
     const volatile int *stop; /* not 0: ends with ERROR_CANCELLED after the batch; may be NULL */
 } AskJob;
 
 bool ask_all(const Asker *asker, const AskJob *job, Journal *journal, AskReport *report,
              Error *err) MUST_USE;
+
+/* An error when more than max_failed of the answers are failures. */
+bool ask_check(const AskReport *report, double max_failed, const char *out, Error *err) MUST_USE;
 
 /* {"failed": "..."}, a new reference. */
 json_t *ask_failed(const char *format, ...) PRINTF_LIKE(1, 2);

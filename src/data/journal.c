@@ -8,6 +8,22 @@
 #include <string.h>
 #include <unistd.h>
 
+bool journal_describe(const json_t *config, const char *const *paths, int n_paths, Buf *out,
+                      Error *err)
+{
+    char *text = json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS);
+    buf_puts(out, text ? text : "");
+    free(text);
+    for (int i = 0; i < n_paths; i++) {
+        FileMap map;
+        if (!file_map(&map, paths[i], err))
+            return false;
+        buf_printf(out, "\n%s %zu", paths[i], map.bytes);
+        file_unmap(&map);
+    }
+    return true;
+}
+
 /* The first line: which run this is. */
 static char *make_head(Str run)
 {

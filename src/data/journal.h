@@ -15,6 +15,10 @@ typedef struct Journal {
     int64_t n; /* lines, the head not counted */
 } Journal;
 
+/* Appends a description of a run: its configuration, its files' names and sizes. */
+bool journal_describe(const json_t *config, const char *const *paths, int n_paths, Buf *out,
+                      Error *err) MUST_USE;
+
 /* "OUT.part", made if it is not there. `run` describes inputs and configuration: a journal of
  * another run is an error. */
 bool journal_open(Journal *j, const char *out, Str run, Error *err) MUST_USE;

@@ -4,7 +4,6 @@
 #include "data/records.h"
 #include "data/settings.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Configuration ----------------------------------------------------------------------------
@@ -188,8 +187,9 @@ static bool next_question(void *context, int64_t i, json_t **question, Error *er
                                   l->reader.path, (long long)record->number);
 }
 
-static json_t *judge(void *context, Str answer, bool is_whole)
+static json_t *judge(void *context, int64_t i, Str answer, bool is_whole)
 {
+    (void)i;
     return label_parse(((Labels *)context)->options->config, answer, is_whole);
 }
 
@@ -212,34 +212,13 @@ static bool write_line(void *context, int64_t number, json_t *noted, Error *err)
     return record_write_json(record->json, l->out, err);
 }
 
-/* What makes this run: the configuration and the files, by name and size. */
-static bool describe(const LabelOptions *o, Buf *out, Error *err)
-{
-    char *config = json_dumps(o->config->json, JSON_COMPACT | JSON_SORT_KEYS);
-    buf_puts(out, config);
-    free(config);
-    for (int i = 0; i < o->n_paths; i++) {
-        FileMap map;
-        if (!file_map(&map, o->paths[i], err))
-            return false;
-        buf_printf(out, "\n%s %zu", o->paths[i], map.bytes);
-        file_unmap(&map);
-    }
-    return true;
-}
-
 static bool ask_and_write(Labels *l, Journal *journal, AskReport *report, Error *err)
 {
     const LabelOptions *o = l->options;
     const AskJob job = {l, next_question, judge, o->progress, o->stop};
-    if (!ask_all(&o->asker, &job, journal, report, err))
+    if (!ask_all(&o->asker, &job, journal, report, err) ||
+        !ask_check(report, o->config->max_failed, o->out, err))
         return false;
-    if ((double)report->n_failed > o->config->max_failed * (double)report->n_asked)
-        return error_set(
-            err, ERROR_FORMAT,
-            "%lld of %lld answers are not labels (the first: %s), more than max_failed; "
-            "remove %s.part to ask again",
-            (long long)report->n_failed, (long long)report->n_asked, report->first_failure, o->out);
     l->path = 0;
     l->out = file_writer_open(o->out, err);
     const bool ok = l->out && journal_read(journal, write_line, l, err);
@@ -254,7 +233,8 @@ bool label_run(const LabelOptions *options, AskReport *report, Error *err)
     *report = (AskReport){0};
     make_system(options->config, &l.system);
     bool ok =
-        describe(options, &run, err) && journal_open(&journal, options->out, buf_str(&run), err);
+        journal_describe(options->config->json, options->paths, options->n_paths, &run, err) &&
+        journal_open(&journal, options->out, buf_str(&run), err);
     if (ok) {
         ok = ask_and_write(&l, &journal, report, err);
         if (ok)
