@@ -13,7 +13,6 @@
 
 typedef struct Document {
     size_t at; /* its line's first byte */
-    uint64_t bytes;
     double weight;
 } Document;
 
@@ -58,7 +57,7 @@ static bool weigh_source(Mix *m, int i, Error *err)
             s->n_max = more;
         }
         const double weight = mix_config_weight(&m->config, record->json);
-        s->documents[s->n++] = (Document){record->at, record->line.bytes, weight};
+        s->documents[s->n++] = (Document){record->at, weight};
         s->weight += weight;
         s->bytes += weight * (double)record->line.bytes;
     }
@@ -133,7 +132,7 @@ static bool write_all(Mix *m, const char *out, Error *err)
         const Copy *copy = &m->copies[i];
         MixSourceReport *r = &m->report->sources[copy->source];
         const Record *record;
-        ok = records_at(&m->sources[copy->source].reader, copy->at, &record, err) &&
+        ok = records_at(&m->sources[copy->source].reader, copy->at, 0, &record, err) &&
              record_write(record, w, err);
         r->n_written++;
         r->bytes_written += ok ? (int64_t)record->line.bytes : 0;

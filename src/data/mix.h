@@ -19,7 +19,7 @@
  *       - {label: field, is: [math, code], times: 1.5}
  *       - {label: safety, is: [unsafe], times: 0}
  *
- * Files are read twice, and memory is 24 bytes a document and 16 bytes a document of the output. */
+ * Files are read twice, and memory is 16 bytes a document, and 16 for each of the output. */
 #ifndef WEN_DATA_MIX_H
 #define WEN_DATA_MIX_H
 

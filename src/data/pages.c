@@ -13,8 +13,8 @@
 
 extern char **environ;
 
-enum { TEXT_BYTES_MAX = 1 << 30, PAGES_MAX = 1 << 20, EDGE_LINES = 3 };
-/* A line joins the next one when it is at least this long, against the page's longest. */
+enum { TEXT_BYTES_MAX = 1 << 30, PAGES_MAX = 1 << 20, EDGE_LINES = 3, NEIGHBOURS = 4 };
+/* A line joins the next one when it is at least this long, against the longest around. */
 #define FULL_LINE 0.7
 
 void pages_close(Pages *pages)
@@ -199,7 +199,7 @@ static bool is_furniture(const Pages *pages, int i, Str line, bool is_foot)
     int n_alike = 0, n_near = 0;
     if (is_alike(line, STR("1")))
         return true;
-    for (int k = i > 4 ? i - 4 : 0; k < pages->n && k <= i + 4; k++) {
+    for (int k = i > NEIGHBOURS ? i - NEIGHBOURS : 0; k < pages->n && k <= i + NEIGHBOURS; k++) {
         Str lines[EDGE_LINES];
         bool has = false;
         for (int n = edge_lines(pages->page[k], is_foot, lines); n > 0; n--)
@@ -231,7 +231,7 @@ static bool wants_blank(Str before, Str line)
 }
 
 /* Appends a line behind the one before it. */
-static void join(Buf *out, Str before, Str line, double longest)
+static void join(Buf *out, Str before, Str line, double width)
 {
     const bool is_cut = before.bytes > 1 && before.data[before.bytes - 1] == '-' &&
                         before.data[before.bytes - 2] != ' ' && is_small_letter(line);
@@ -239,29 +239,38 @@ static void join(Buf *out, Str before, Str line, double longest)
         buf_puts(out, out->bytes > 0 ? "\n\n" : "");
     else if (is_cut)
         out->bytes--;
-    else if ((double)before.bytes < FULL_LINE * longest)
+    else if ((double)before.bytes < FULL_LINE * width)
         buf_putc(out, '\n');
     else if (wants_blank(before, line))
         buf_putc(out, ' ');
     buf_add(out, line);
 }
 
+/* The longest line of this page and its neighbours: how wide the text is set. */
+static size_t line_width(const Pages *pages, int i)
+{
+    size_t width = 0;
+    for (int k = i > NEIGHBOURS ? i - NEIGHBOURS : 0; k < pages->n && k <= i + NEIGHBOURS; k++) {
+        for (size_t at = 0; at < pages->page[k].bytes;) {
+            const Str line = next_line(pages->page[k], &at);
+            width = line.bytes > width ? line.bytes : width;
+        }
+    }
+    return width;
+}
+
 void pages_tidy(const Pages *pages, int i, Buf *out)
 {
     const Str page = pages->page[i];
+    const double width = (double)line_width(pages, i);
     Buf text = {0};
     Str before = {"", 0};
-    size_t longest = 0;
-    for (size_t at = 0; at < page.bytes;) {
-        const Str line = next_line(page, &at);
-        longest = line.bytes > longest ? line.bytes : longest;
-    }
     for (size_t at = 0; at < page.bytes;) {
         const Str line = next_line(page, &at);
         if (line.bytes > 0 && stands_at_edge(pages, i, line))
             continue;
         if (line.bytes > 0)
-            join(&text, before, line, (double)longest);
+            join(&text, before, line, width);
         before = line;
     }
     buf_add(out, buf_str(&text));

@@ -24,6 +24,8 @@ void records_close(RecordReader *r)
 
 bool records_error(const RecordReader *r, Error *err)
 {
+    if (r->record.number == 0)
+        return error_add(err, "%s: byte %zu", r->path, r->record.at);
     return error_add(err, "%s:%lld", r->path, (long long)r->record.number);
 }
 
@@ -75,9 +77,10 @@ bool records_next(RecordReader *r, const Record **record, Error *err)
     return true;
 }
 
-bool records_at(RecordReader *r, size_t at, const Record **record, Error *err)
+bool records_at(RecordReader *r, size_t at, int64_t number, const Record **record, Error *err)
 {
     r->at = at;
+    r->number = number - 1;
     return records_next(r, record, err);
 }
 

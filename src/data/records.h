@@ -29,10 +29,11 @@ void records_close(RecordReader *r); /* a zeroed one is fine */
 /* The next record that is not blank; *record is NULL at the end. A malformed line is an error with
  * file and line. */
 bool records_next(RecordReader *r, const Record **record, Error *err) MUST_USE;
-/* The record whose line begins at byte `at` (Record.at). */
-bool records_at(RecordReader *r, size_t at, const Record **record, Error *err) MUST_USE;
+/* The record whose line begins at byte `at` (Record.at) and has this number (0: not known). */
+bool records_at(RecordReader *r, size_t at, int64_t number, const Record **record,
+                Error *err) MUST_USE;
 
-/* Puts "path:line" before an error about the record read last. Returns false. */
+/* Puts "path:line" (or the byte) before an error about the record read last. Returns false. */
 bool records_error(const RecordReader *r, Error *err);
 
 /* Appends what is written in a document: its "text"; or of its "messages" each thought, content (a

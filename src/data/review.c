@@ -8,10 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where a document's line begins, and its number. */
+typedef struct Place {
+    size_t at;
+    int64_t number;
+} Place;
+
 struct Review {
     RecordReader reader;
     char *out;
-    size_t *places; /* [n]: where each document's line begins */
+    Place *places; /* [n] */
     size_t n, n_max;
     Journal journal;
     FileWriter *writer; /* while finishing */
@@ -31,14 +37,14 @@ static bool find_places(Review *r, Error *err)
                    error_set(err, ERROR_FORMAT, "%s: there is no document in it", r->reader.path);
         if (r->n == r->n_max) {
             const size_t more = r->n_max ? 2 * r->n_max : 1024;
-            size_t *grown = mem_try_grow(r->places, r->n * sizeof *grown, more * sizeof *grown,
-                                         "documents", err);
+            Place *grown = mem_try_grow(r->places, r->n * sizeof *grown, more * sizeof *grown,
+                                        "documents", err);
             if (!grown)
                 return false;
             r->places = grown;
             r->n_max = more;
         }
-        r->places[r->n++] = record->at;
+        r->places[r->n++] = (Place){record->at, record->number};
     }
 }
 
@@ -75,8 +81,10 @@ int64_t review_n_decided(const Review *r) { return r->journal.n; }
 bool review_current(Review *r, const Record **record, Error *err)
 {
     *record = NULL;
-    return r->journal.n == (int64_t)r->n ||
-           records_at(&r->reader, r->places[r->journal.n], record, err);
+    if (r->journal.n == (int64_t)r->n)
+        return true;
+    const Place *place = &r->places[r->journal.n];
+    return records_at(&r->reader, place->at, place->number, record, err);
 }
 
 bool review_decide(Review *r, ReviewVerdict verdict, const json_t *edited, Error *err)
@@ -110,7 +118,7 @@ static bool write_document(void *context, int64_t number, json_t *line, Error *e
         return record_write_json(edited, r->writer, err);
     }
     r->report->n_kept++;
-    return records_at(&r->reader, r->places[number], &record, err) &&
+    return records_at(&r->reader, r->places[number].at, r->places[number].number, &record, err) &&
            record_write(record, r->writer, err);
 }
 
