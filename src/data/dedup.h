@@ -8,7 +8,7 @@
  * at the threshold to be found with probability 0.99. The estimate's standard deviation is at most
  * 0.5 / sqrt(n_hashes).
  *
- * One pass; memory is about 700 bytes for a document that stays (128 hashes). */
+ * One pass; memory is about 1 KiB for a document that stays (128 hashes). */
 #ifndef WEN_DATA_DEDUP_H
 #define WEN_DATA_DEDUP_H
 

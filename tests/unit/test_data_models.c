@@ -404,9 +404,9 @@ static void our_configurations(void **state)
     LabelConfig label;
     SynthConfig synth;
     PdfConfig pdf;
-    assert_ok(label_config_read(&label, "configs/data/label.yaml", &err));
-    assert_ok(synth_config_read(&synth, "configs/data/synth.yaml", &err));
-    assert_ok(pdf_config_read(&pdf, "configs/data/pdf.yaml", &err));
+    assert_ok(label_config_read(&label, "configs/prompts/label.yaml", &err));
+    assert_ok(synth_config_read(&synth, "configs/prompts/synth.yaml", &err));
+    assert_ok(pdf_config_read(&pdf, "configs/prompts/pdf.yaml", &err));
     assert_int_equal(label.n_axes, 6);
     label_config_close(&label);
     synth_config_close(&synth);
@@ -544,13 +544,13 @@ static void a_review(void **state)
     (void)state;
     Error err = {0};
     char *in = write_temp("review.jsonl", "{\"text\": \"a\"}\n\n{\"text\": \"b\"}\n"
-                                          "{\"messages\": []}\n"),
+                                          "{\"messages\": []}\n{\"text\": \"d\"}\n"),
          *out = temp("reviewed.jsonl");
     Review *r = review_open(in, out, &err);
     assert_non_null(r);
-    assert_int_equal(review_n_documents(r), 3);
+    assert_int_equal(review_n_documents(r), 4);
     ReviewReport report;
-    assert_error(review_finish(r, &report, &err), ERROR_ARGUMENT, "0 of 3");
+    assert_error(review_finish(r, &report, &err), ERROR_ARGUMENT, "0 of 4");
     assert_ok(review_decide(r, REVIEW_DROP, NULL, &err));
     assert_ok(review_undo(r, &err));
     assert_ok(review_decide(r, REVIEW_KEEP, NULL, &err));
@@ -575,14 +575,15 @@ static void a_review(void **state)
     assert_error(review_from_text(record->json, STR("{\n]"), &err), ERROR_FORMAT, "line 2");
     assert_error(review_from_text(record->json, STR("{}"), &err), ERROR_FORMAT, "messages");
     assert_ok(review_decide(r, REVIEW_DROP, NULL, &err));
+    assert_ok(review_decide(r, REVIEW_KEEP, NULL, &err));
     assert_null(current(r));
     assert_ok(review_finish(r, &report, &err));
-    assert_int_equal(report.n_kept, 1);
+    assert_int_equal(report.n_kept, 2);
     assert_int_equal(report.n_edited, 1);
     assert_int_equal(report.n_dropped, 1);
     review_close(r);
     Buf got = read_file(out);
-    assert_string_equal(got.data, "{\"text\": \"a\"}\n{\"text\":\"better\"}\n");
+    assert_string_equal(got.data, "{\"text\": \"a\"}\n{\"text\":\"better\"}\n{\"text\": \"d\"}\n");
     test_write(in, "{\"text\": \"a\"}\n{\n", 16);
     assert_null(review_open(in, out, &err));
     assert_true(test_contains(err.message, "review.jsonl:2: "));
