@@ -1,9 +1,9 @@
 /* libwen: Qwen3 and its relatives, from text to text. The only public header.
  *
- * Four nouns. A wen_model is weights, tokenizer and chat template: immutable, shared by any number
- * of engines and threads. A wen_engine is one thread that runs requests over a model, many at once.
- * A wen_reply is one request in flight; its events are taken with wen_next. A wen_error tells what
- * went wrong.
+ * The nouns. A wen_model is weights, tokenizer and chat template: immutable, shared by any number
+ * of engines and threads. A wen_adapter changes it for those requests that name it. A wen_engine is
+ * one thread that runs requests over a model, many at once. A wen_reply is one request in flight;
+ * its events are taken with wen_next. A wen_error tells what went wrong.
  *
  * Ownership: what you open you close; what a reply hands you lives until the next wen_next on it;
  * every char * or int32_t * that a function made for you is freed with wen_free. Handles may be
@@ -46,6 +46,7 @@ extern "C" {
 #define WEN_API __attribute__((visibility("default")))
 
 typedef struct wen_model wen_model;
+typedef struct wen_adapter wen_adapter;
 typedef struct wen_engine wen_engine;
 typedef struct wen_reply wen_reply;
 
@@ -125,6 +126,21 @@ WEN_API void wen_model_close(wen_model *model); /* NULL is fine */
 WEN_API char *wen_model_info(const wen_model *model, int context, const char *kv_type,
                              wen_error *err);
 
+/* ---- Adapters -------------------------------------------------------------------------------- */
+
+/* A low-rank adapter (LoRA) for a model: a folder in PEFT's layout, adapter_config.json and
+ * adapter_model.safetensors. The model's own weights stay as they are, so requests with different
+ * adapters, and without, run side by side. One that was made for another shape of model is an error
+ * that names the tensor. Needs a model opened with WEN_LOAD_ALL. */
+WEN_API wen_adapter *wen_adapter_open(wen_model *model, const char *path, wen_error *err);
+WEN_API void wen_adapter_close(wen_adapter *adapter); /* NULL is fine */
+
+/* An adapter and how strongly it counts: 1 as it was trained, 0 not at all. */
+typedef struct wen_adapter_use {
+    wen_adapter *adapter;
+    float scale;
+} wen_adapter_use;
+
 /* ---- Text ------------------------------------------------------------------------------------ */
 
 /* Text -> ids, to be freed; *n_ids of them. UTF-8, `bytes` long. is_plain false: special tokens
@@ -156,6 +172,9 @@ typedef struct wen_engine_options {
     size_t kv_bytes;     /* at most, for keys and values, taken as used; 0: half of free memory */
     int max_sequences;   /* replies computed side by side; 0: 64 */
     int max_replies;     /* unfinished replies, waiting ones included; 0: 1024 */
+    /* [n_adapters], at most 8: of requests that leave theirs to the engine, and of scores. */
+    const wen_adapter_use *adapters;
+    int n_adapters;
 } wen_engine_options;
 
 WEN_API wen_engine_options wen_engine_options_defaults(void);
@@ -243,6 +262,9 @@ typedef struct wen_request {
     const char *tool_name;  /* with WEN_TOOLS_REQUIRED: this tool; NULL: any */
     bool makes_single_call; /* at most one call */
     const char *cache_salt; /* computed prompts are shared among equal salts only; NULL: one */
+    /* [n_adapters], at most 8, whose changes are added up; -1: the engine's. */
+    const wen_adapter_use *adapters;
+    int n_adapters;
 } wen_request;
 
 WEN_API wen_request wen_request_defaults(void);

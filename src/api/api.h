@@ -69,6 +69,19 @@ struct wen_model {
 
 wen_model *model_ref(wen_model *model);
 
+/* ---- api_adapter.c --------------------------------------------------------------------------- */
+
+/* Adapters in use, a reference to each. */
+typedef struct AdapterList {
+    AdapterUse uses[ENGINE_ADAPTERS_MAX];
+    wen_adapter *handles[ENGINE_ADAPTERS_MAX];
+    int n;
+} AdapterList;
+/* What was taken before an error stays in the list. */
+bool adapter_list_take(AdapterList *list, const wen_model *model, const wen_adapter_use *uses,
+                       int n, Error *err) MUST_USE;
+void adapter_list_give(AdapterList *list);
+
 /* ---- api_info.c ------------------------------------------------------------------------------ */
 
 /* "f16" -> type; NULL: the model's default. */
@@ -144,7 +157,7 @@ struct ScoreJob {
     Task task;
     const int32_t *ids;
     int n_ids, n_top;
-    wen_score_each *score_each; /* or NULL: */
+    wen_score_each *score_each;   /* or NULL: */
     wen_logits_each *logits_each; /* or NULL: */
     float *vector;
     void *context;
@@ -157,7 +170,8 @@ struct wen_reply {
     /* Fixed when asked. */
     wen_engine *engine;
     Request request; /* its arrays in `arena`; unused once the engine has its copy */
-    Arena arena;     /* lifetime: request */
+    AdapterList adapters;
+    Arena arena; /* lifetime: request */
     /* The model thread's. */
     Task task;
     wen_reply *next_active;
@@ -179,7 +193,8 @@ struct wen_engine {
     Engine *engine; /* the model thread's, but for engine_check and engine_context */
     pthread_t thread;
     int n_replies_max;
-    wen_reply *active; /* the model thread's: replies that the Engine works on */
+    AdapterList adapters; /* unless a request says otherwise */
+    wen_reply *active;    /* the model thread's: replies that the Engine works on */
     GrammarCache grammars;
     /* Guarded by mutex. */
     pthread_mutex_t mutex;

@@ -204,6 +204,7 @@ static void engine_destroy(wen_engine *e)
     grammar_cache_close(&e->grammars);
     pthread_mutex_destroy(&e->mutex);
     pthread_cond_destroy(&e->work);
+    adapter_list_give(&e->adapters);
     wen_model_close(e->model);
     mem_free(e);
 }
@@ -227,7 +228,8 @@ wen_engine *wen_engine_open(wen_model *m, const wen_engine_options *options, wen
     grammar_cache_open(&e->grammars);
     pthread_mutex_init(&e->mutex, NULL);
     pthread_cond_init(&e->work, NULL);
-    if (start_thread(e, &error))
+    if (adapter_list_take(&e->adapters, m, options->adapters, options->n_adapters, &error) &&
+        start_thread(e, &error))
         return e;
     engine_destroy(e);
     api_fail(err, &error);

@@ -27,6 +27,7 @@ wen_request wen_request_defaults(void)
                      .seed = -1},
         .n_logprobs = -1,
         .parses_tools = -1,
+        .n_adapters = -1,
     };
 }
 
@@ -211,6 +212,7 @@ void reply_destroy(wen_reply *r)
     queue_free(&r->back);
     pthread_cond_destroy(&r->arrived);
     grammar_unref(r->request.grammar);
+    adapter_list_give(&r->adapters);
     arena_close(&r->arena);
     mem_free(r);
 }
@@ -293,6 +295,22 @@ static bool own(wen_reply *reply, Error *err)
     return true;
 }
 
+/* The request's adapters, or the engine's. */
+static bool take_adapters(wen_reply *reply, const wen_engine *e, const wen_request *r, Error *err)
+{
+    AdapterList *list = &reply->adapters;
+    if (r->n_adapters >= 0 && !adapter_list_take(list, e->model, r->adapters, r->n_adapters, err))
+        return false;
+    for (int i = 0; r->n_adapters < 0 && i < e->adapters.n; i++) {
+        const wen_adapter_use use = {e->adapters.handles[i], e->adapters.uses[i].scale};
+        if (!adapter_list_take(list, e->model, &use, 1, err))
+            return false;
+    }
+    reply->request.adapters = list->uses;
+    reply->request.n_adapters = list->n;
+    return true;
+}
+
 static wen_reply *make_reply(wen_engine *e, const wen_request *request, Error *err)
 {
     wen_reply *reply = mem_alloc(sizeof *reply);
@@ -300,11 +318,13 @@ static wen_reply *make_reply(wen_engine *e, const wen_request *request, Error *e
     bool ok = prompt_build(e->model, request, &ids, err);
     if (ok) {
         reply->request = convert(e->model, request, &ids);
-        ok = engine_check(e->engine, &reply->request, err) && own(reply, err) &&
+        ok = take_adapters(reply, e, request, err) &&
+             engine_check(e->engine, &reply->request, err) && own(reply, err) &&
              request_grammar(e, request, reply->request.parse_tools, &reply->request.grammar, err);
     }
     ids_free(&ids);
     if (!ok) {
+        adapter_list_give(&reply->adapters);
         arena_close(&reply->arena);
         mem_free(reply);
         return NULL;

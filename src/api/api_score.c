@@ -16,15 +16,14 @@ _Static_assert(sizeof(ScoreTop) == sizeof(wen_score_top) &&
 
 void score_run(wen_engine *e, ScoreJob *job)
 {
+    const ScoreInput input = {job->ids, job->n_ids, e->adapters.uses, e->adapters.n};
     turn_take(&e->model->turn);
     if (job->score_each)
-        job->ok = engine_score(e->engine, job->ids, job->n_ids, job->n_top, forward_score, job,
-                               &job->err);
+        job->ok = engine_score(e->engine, &input, job->n_top, forward_score, job, &job->err);
     else if (job->vector)
-        job->ok = engine_embed(e->engine, job->ids, job->n_ids, job->vector, &job->err);
+        job->ok = engine_embed(e->engine, &input, job->vector, &job->err);
     else
-        job->ok = engine_logits(e->engine, job->ids, job->n_ids, job->logits_each, job->context,
-                                &job->err);
+        job->ok = engine_logits(e->engine, &input, job->logits_each, job->context, &job->err);
     turn_give(&e->model->turn);
 }
 

@@ -37,9 +37,16 @@ enum { KV_PAGE_TOKENS = 64 };
 typedef struct SeqSpan {
     int32_t first_row, n_rows;
     int32_t first_position;
-    int32_t adapter;      /* index of the low-rank adapter of this sequence; -1: none */
     const int32_t *pages; /* page of position p: pages[p / KV_PAGE_TOKENS] */
 } SeqSpan;
+
+/* Rows of a batch that a low-rank adapter changes. What an adapter is, model/adapter.h knows; no
+ * backend looks inside. */
+typedef struct AdaptedRows {
+    const struct Adapter *adapter;
+    float scale; /* asked for, beside the adapter's own */
+    int first_row, n_rows;
+} AdaptedRows;
 
 /* A ragged batch: the tokens of one step, sequence after sequence. */
 typedef struct Batch {
@@ -47,6 +54,9 @@ typedef struct Batch {
     const int32_t *ids;       /* [n_tokens] */
     const int32_t *positions; /* [n_tokens] */
     const SeqSpan *seqs;      /* [n_seqs] */
+    /* Host memory. A row may be in several: their changes are added in this order. */
+    int n_adapted;
+    const AdaptedRows *adapted; /* [n_adapted] */
 } Batch;
 
 /* Where each (token, slot) of a mixture-of-experts layer goes. Device memory from a Step; filled by
@@ -137,6 +147,7 @@ struct Backend {
     Weight *(*bank_new_divided)(Backend *b, DType type, int n_mats, int n_rows, int n_cols,
                                 Error *err);
     size_t (*weight_bytes)(const Weight *w);
+    /* The one operation that any thread may call at any time, for a w that no operation uses. */
     void (*weight_free)(Backend *b, Weight *w);
 
     /* ---- Forward operations ---------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/model_args.h"
 #include "cli/term.h"
 #include "formats/package.h"
 
@@ -19,6 +20,10 @@ extern const unsigned char wen_builtin_end[] __attribute__((weak));
 
 typedef struct Quantize {
     const char *in, *out, *type;
+    ArgList loras;
+    AdapterPackage *packages[ARG_LIST_MAX];
+    MergedAdapter adapters[ARG_LIST_MAX];
+    int n_adapters;
     int64_t n_threads;
     bool is_json, measures;
     double began_s, shown_s;
@@ -110,10 +115,27 @@ static Package *open_input(const char *path, Error *err)
     return package_open_memory(bytes, path, err);
 }
 
+static bool open_adapters(Quantize *q, Error *err)
+{
+    for (int i = 0; i < q->loras.n; i++) {
+        MergedAdapter *adapter = &q->adapters[i];
+        char *dir = NULL;
+        if (!lora_from_text(q->loras.items[i], &dir, &adapter->scale, err))
+            return false;
+        adapter->package = q->packages[i] = adapter_package_open(dir, err);
+        mem_free(dir);
+        if (!adapter->package)
+            return false;
+        q->n_adapters++;
+    }
+    return true;
+}
+
 static int convert(Quantize *q)
 {
     Error err = {0};
     ConvertOptions options = {.type = q->type,
+                              .adapters = q->adapters,
                               .as_safetensors = !str_ends(str_from(q->out), STR(".gguf")),
                               .measure_error = q->measures,
                               .n_threads = (int)q->n_threads,
@@ -121,10 +143,13 @@ static int convert(Quantize *q)
                               .tensor_done = note_tensor,
                               .context = q};
     term_catch_interrupts();
-    Package *in = open_input(q->in, &err);
+    Package *in = open_adapters(q, &err) ? open_input(q->in, &err) : NULL;
+    options.n_adapters = q->n_adapters;
     q->began_s = clock_seconds();
     bool ok = in && package_convert(in, q->out, &options, &err);
     package_close(in);
+    for (int i = 0; i < q->n_adapters; i++)
+        adapter_package_close(q->packages[i]);
     term_progress(NULL);
     if (err.code == ERROR_CANCELLED)
         term_die_interrupted();
@@ -145,6 +170,11 @@ int cmd_quantize(int argc, char **argv)
          .value = &q.type,
          .value_name = "T",
          .help = "F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q6_K Q4_K_M Q4_K_S Q5_K_M Q5_K_S"},
+        {.name = "lora",
+         .kind = ARG_LIST,
+         .value = &q.loras,
+         .value_name = "DIR[:SCALE]",
+         .help = "merge a low-rank adapter (PEFT's folder) in; may be repeated"},
         {.name = "measure",
          .kind = ARG_FLAG,
          .value = &q.measures,
@@ -164,7 +194,7 @@ int cmd_quantize(int argc, char **argv)
     };
     const ArgSpec spec = {
         .command = "quantize",
-        .usage = "IN OUT --type T",
+        .usage = "IN OUT --type T [--lora DIR[:SCALE]]...",
         .about =
             "Writes the model IN (a GGUF file, or a folder of safetensors) with its weights as "
             "type T:\na GGUF file if OUT ends in .gguf, else a folder of safetensors (F32, F16, "

@@ -163,7 +163,8 @@ int cmd_score(int argc, char **argv)
     ArgWords words;
     Error err = {0};
     int status;
-    model_args_put(&s.model_args, MODEL_ARGS_WEIGHTS | MODEL_ARGS_CONTEXT | MODEL_ARGS_MEMORY,
+    model_args_put(&s.model_args,
+                   MODEL_ARGS_WEIGHTS | MODEL_ARGS_CONTEXT | MODEL_ARGS_MEMORY | MODEL_ARGS_LORA,
                    options, 4);
     if (!args_parse(&spec, argc, argv, &words, &status))
         return status;

@@ -7,6 +7,7 @@
 #include "cli/term.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,12 +38,17 @@ int model_args_put(ModelArgs *a, int which, Arg *options, int n)
         {"template", 0, ARG_TEXT, &a->template_file, "FILE",
          "a Jinja chat template in place of the model's", 0, 0},
     };
+    const Arg adapters[] = {
+        {"lora", 0, ARG_LIST, &a->loras, "DIR[:SCALE]",
+         "a low-rank adapter, PEFT's folder; may be repeated", 0, 0},
+    };
     const struct {
         int bit, n;
         const Arg *items;
     } groups[] = {{MODEL_ARGS_TEMPLATE, 1, chat},
                   {MODEL_ARGS_CONTEXT, 2, cache},
                   {MODEL_ARGS_MEMORY, 1, cache + 2},
+                  {MODEL_ARGS_LORA, 1, adapters},
                   {MODEL_ARGS_WEIGHTS, 3, weights}};
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
         for (int i = 0; i < groups[g].n && (which & groups[g].bit); i++)
@@ -86,6 +92,35 @@ static bool read_yarn(ModelArgs *a, Error *err)
                      "--yarn %s: not FACTOR or FACTOR:ORIGINAL, such as 4 or 4:32768", a->yarn);
 }
 
+bool lora_from_text(const char *text, char **dir, float *scale, Error *err)
+{
+    const char *colon = strrchr(text, ':');
+    *scale = 1;
+    if (!colon || file_is_dir(text)) {
+        *dir = mem_strdup(text);
+        return true;
+    }
+    char *end;
+    *scale = strtof(colon + 1, &end);
+    if (end == colon + 1 || *end || !isfinite(*scale) || colon == text)
+        return error_set(err, ERROR_ARGUMENT,
+                         "--lora %s: neither a folder nor FOLDER:SCALE, such as adapter:0.5", text);
+    *dir = mem_strndup(text, (size_t)(colon - text));
+    return true;
+}
+
+static bool check_loras(const ModelArgs *a, Error *err)
+{
+    for (int i = 0; i < a->loras.n; i++) {
+        char *dir = NULL;
+        float scale;
+        if (!lora_from_text(a->loras.items[i], &dir, &scale, err))
+            return false;
+        mem_free(dir);
+    }
+    return true;
+}
+
 bool model_args_check(ModelArgs *a, Error *err)
 {
     static const char *const types[] = {"f32", "f16", "bf16"};
@@ -97,7 +132,7 @@ bool model_args_check(ModelArgs *a, Error *err)
     if (a->kv_memory && !size_from_text(a->kv_memory, &a->kv_bytes))
         return error_set(err, ERROR_ARGUMENT, "--kv-memory %s: not a size such as 8G or 512M",
                          a->kv_memory);
-    return !a->yarn || read_yarn(a, err);
+    return check_loras(a, err) && (!a->yarn || read_yarn(a, err));
 }
 
 bool model_args_is_model(const char *word)
@@ -169,16 +204,40 @@ wen_model *model_args_open(const ModelArgs *a, const char *path, wen_load load)
     return model;
 }
 
+static bool open_adapter(wen_model *model, const char *text, wen_adapter_use *use, wen_error *err)
+{
+    Error wrong;
+    char *dir = NULL;
+    if (!lora_from_text(text, &dir, &use->scale, &wrong)) {
+        snprintf(err->message, sizeof err->message, "%s", wrong.message);
+        return false;
+    }
+    use->adapter = wen_adapter_open(model, dir, err);
+    mem_free(dir);
+    return use->adapter != NULL;
+}
+
 wen_engine *model_args_open_engine(const ModelArgs *a, wen_model *model, int max_sequences)
 {
     wen_engine_options options = wen_engine_options_defaults();
+    wen_adapter_use uses[ARG_LIST_MAX];
+    wen_engine *engine = NULL;
     wen_error err;
+    bool ok = true;
     options.context = (int)a->context;
     options.kv_type = a->kv_type;
     options.kv_bytes = a->kv_bytes;
     options.max_sequences = max_sequences;
-    wen_engine *engine = wen_engine_open(model, &options, &err);
+    options.adapters = uses;
+    for (int i = 0; i < a->loras.n && ok; i++) {
+        ok = open_adapter(model, a->loras.items[i], &uses[i], &err);
+        options.n_adapters += ok;
+    }
+    if (ok)
+        engine = wen_engine_open(model, &options, &err);
     if (!engine)
         term_note("%s", err.message);
+    for (int i = 0; i < options.n_adapters; i++)
+        wen_adapter_close(uses[i].adapter); /* the engine has its own reference */
     return engine;
 }

@@ -8,6 +8,7 @@
 typedef struct ModelArgs {
     const char *device, *template_file, *yarn, *kv_type, *kv_memory;
     int64_t n_threads, context;
+    ArgList loras; /* DIR[:SCALE] */
     /* Read from these by model_args_check. */
     double yarn_factor;
     int yarn_original;
@@ -22,9 +23,10 @@ enum {
     MODEL_ARGS_CONTEXT = 2,  /* --ctx --kv */
     MODEL_ARGS_MEMORY = 4,   /* --kv-memory */
     MODEL_ARGS_TEMPLATE = 8, /* --template */
-    MODEL_ARGS_ALL = 15,
+    MODEL_ARGS_LORA = 16,    /* --lora */
+    MODEL_ARGS_ALL = 31,
 };
-/* Writes their entries to options[n] and on; returns the new n. There is room for 8. */
+/* Writes their entries to options[n] and on; returns the new n. There is room for 9. */
 int model_args_put(ModelArgs *args, int which, Arg *options, int n);
 
 /* The options that hold more than a number. False: wrong usage, in words. */
@@ -37,7 +39,12 @@ bool model_args_is_model(const char *word);
 /* Opens the model, with progress on a terminal and a word about the built-in one. NULL: it failed,
  * and said so. */
 wen_model *model_args_open(const ModelArgs *args, const char *path, wen_load load);
+/* With the adapters of --lora for all requests and scores. NULL: likewise. */
 wen_engine *model_args_open_engine(const ModelArgs *args, wen_model *model, int max_sequences);
+
+/* "DIR" or "DIR:SCALE", the folder of a low-rank adapter and how strongly it counts (1): *dir is to
+ * be freed with mem_free. */
+bool lora_from_text(const char *text, char **dir, float *scale, Error *err) MUST_USE;
 
 /* "512M", "1.5G", "4096" (bytes). */
 bool size_from_text(const char *text, size_t *bytes);

@@ -99,6 +99,7 @@ static void cpu_close(Backend *b)
     mem_unmap(cpu->acts, cpu->acts_bytes);
     mem_unmap(cpu->scratch, cpu->scratch_bytes);
     mem_unmap(cpu->exchange, cpu->exchange_bytes);
+    pthread_mutex_destroy(&cpu->slabs_mutex);
     mem_free(cpu);
 }
 
@@ -149,6 +150,7 @@ Backend *cpu_backend_open_rank(int n_threads, Comm *comm, Error *err)
     cpu->base.isa = isa_name(level);
     cpu->level = level;
     cpu->kernels = kernels_for(level);
+    pthread_mutex_init(&cpu->slabs_mutex, NULL);
     cpu->pool = pool_open(n_threads, err);
     if (!cpu->pool)
         goto fail;

@@ -8,15 +8,18 @@
 #include "cpu/slab.h"
 #include "dist/comm.h"
 
+#include <pthread.h>
+
 typedef struct CpuBackend {
     Backend base; /* first: a Backend * is a CpuBackend * */
     Pool *pool;
     const Kernels *kernels;
     IsaLevel level;
-    Slab *slabs;      /* memory of the weights */
-    Comm *comm;       /* this backend's end of its group; owned */
-    bool has_divided; /* banks: cpu_divided.h */
-    void *exchange;   /* rows of other ranks on their way through them */
+    Slab *slabs;                 /* memory of the weights, */
+    pthread_mutex_t slabs_mutex; /* which may be freed while others are at work */
+    Comm *comm;                  /* this backend's end of its group; owned */
+    bool has_divided;            /* banks: cpu_divided.h */
+    void *exchange;              /* rows of other ranks on their way through them */
     size_t exchange_bytes;
     /* Scratch of the operations, grown only by reserve(). */
     void *acts; /* of one matmul: see cpu_weight_reserve_bytes */

@@ -120,7 +120,9 @@ Weight *cpu_weight_new(Backend *b, const Tensor *source, int n_mats, Error *err)
                   (long long)n_rows, (long long)n_cols);
         return NULL;
     }
+    pthread_mutex_lock(&cpu_of(b)->slabs_mutex);
     w.data = slab_take(&cpu_of(b)->slabs, w.bytes, "weights", &w.home, err);
+    pthread_mutex_unlock(&cpu_of(b)->slabs_mutex);
     if (!w.data)
         return NULL;
     w.n_all = n_mats;
@@ -183,7 +185,9 @@ void cpu_weight_free(Backend *b, Weight *w)
 {
     if (!w)
         return;
+    pthread_mutex_lock(&cpu_of(b)->slabs_mutex);
     slab_give(&cpu_of(b)->slabs, w->home);
+    pthread_mutex_unlock(&cpu_of(b)->slabs_mutex);
     mem_free(w);
 }
 

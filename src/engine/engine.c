@@ -130,6 +130,7 @@ static bool make_buffers(Engine *e, Error *err)
     e->host_positions = mem_alloc(sizeof(int32_t) * (size_t)t);
     e->host_rows = mem_alloc(sizeof(int32_t) * (size_t)t);
     e->host_spans = mem_alloc(sizeof(SeqSpan) * (size_t)s);
+    e->adapted = mem_alloc(sizeof(AdaptedRows) * (size_t)s * ENGINE_ADAPTERS_MAX);
     e->sample_rows = mem_alloc(sizeof(SampleRow) * (size_t)s);
     e->sampled = mem_try_alloc(sizeof(Sampled) * (size_t)s, "sampling", err);
     return e->sampled != NULL;
@@ -171,6 +172,7 @@ void engine_close(Engine *e)
     mem_free(e->host_positions);
     mem_free(e->host_rows);
     mem_free(e->host_spans);
+    mem_free(e->adapted);
     mem_free(e->sample_rows);
     mem_free(e->sampled);
     mem_free(e);
@@ -178,9 +180,9 @@ void engine_close(Engine *e)
 
 int engine_context(const Engine *e) { return e->rules.context; }
 
-bool engine_check(const Engine *e, const Request *request, Error *err)
+bool engine_check(const Engine *e, const Request *r, Error *err)
 {
-    return sequence_check(&e->rules, request, err);
+    return sequence_check(&e->rules, r, err) && adapters_check(e, r->adapters, r->n_adapters, err);
 }
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
@@ -233,7 +235,7 @@ static void drop_pages(Engine *e, Sequence *s)
 
 static uint64_t page_key(const Sequence *s, int i)
 {
-    uint64_t before = i > 0 ? s->keys[i - 1] : s->request.cache_salt;
+    uint64_t before = i > 0 ? s->keys[i - 1] : s->salt;
     return kv_key(before, s->ids.data + (size_t)i * KV_PAGE_TOKENS);
 }
 
@@ -272,7 +274,9 @@ static void retire(Engine *e, Sequence *s)
 
 int64_t engine_add(Engine *e, const Request *request, Error *err)
 {
-    Sequence *s = sequence_new(&e->rules, e->last_id + 1, request, err);
+    Sequence *s = engine_check(e, request, err)
+                      ? sequence_new(&e->rules, e->last_id + 1, request, err)
+                      : NULL;
     if (!s)
         return 0;
     e->last_id++;
@@ -448,6 +452,7 @@ static void *upload(Engine *e, const void *host, size_t bytes)
 
 static Batch make_batch(Engine *e)
 {
+    adapted_group(e);
     for (int i = 0; i < e->n_planned; i++) {
         const Planned *p = &e->planned[i];
         const Sequence *s = p->sequence;
@@ -459,7 +464,6 @@ static Batch make_batch(Engine *e)
             .first_row = p->first_row,
             .n_rows = p->n_rows,
             .first_position = s->n_computed,
-            .adapter = -1,
             .pages = upload(e, s->pages, sizeof(int32_t) * (size_t)s->n_pages),
         };
     }
@@ -470,6 +474,8 @@ static Batch make_batch(Engine *e)
         .ids = upload(e, e->host_ids, sizeof(int32_t) * t),
         .positions = upload(e, e->host_positions, sizeof(int32_t) * t),
         .seqs = upload(e, e->host_spans, sizeof(SeqSpan) * (size_t)e->n_planned),
+        .n_adapted = adapted_list(e),
+        .adapted = e->adapted,
     };
 }
 

@@ -10,6 +10,7 @@
 #ifndef WEN_ENGINE_ENGINE_H
 #define WEN_ENGINE_ENGINE_H
 
+#include "model/adapter.h"
 #include "model/forward.h"
 #include "model/kv.h"
 #include "text/grammar.h"
@@ -20,6 +21,7 @@ enum {
     ENGINE_TOP_MAX = SAMPLE_TOP_MAX,
     ENGINE_BIAS_MAX = 4096,
     ENGINE_STOPS_MAX = 16,
+    ENGINE_ADAPTERS_MAX = 8,   /* of one request */
     ENGINE_SEQUENCES = 64,     /* unless the options say otherwise */
     ENGINE_BATCH_TOKENS = 512, /* likewise */
 };
@@ -47,6 +49,12 @@ typedef struct Sampling {
 /* Greedy, no penalties. */
 Sampling sampling_defaults(void);
 
+/* A low-rank adapter and how strongly it counts (1: as it was trained). */
+typedef struct AdapterUse {
+    const Adapter *adapter;
+    float scale;
+} AdapterUse;
+
 typedef struct Request {
     const int32_t *prompt; /* copied */
     int n_prompt;          /* at least 1 */
@@ -64,6 +72,10 @@ typedef struct Request {
     /* The form of what comes behind the thought; NULL: free. A sequence takes its own reference.
      * Grammars that running requests use belong to the engine's thread. */
     Grammar *grammar;
+    /* Their changes are added up, in this order. The list is copied; the adapters, which are of the
+     * engine's model, stay the caller's until EVENT_DONE. */
+    const AdapterUse *adapters;
+    int n_adapters;
 } Request;
 
 Request request_defaults(void);
@@ -156,6 +168,14 @@ EngineStats engine_stats(const Engine *engine);
 /* ---- score.c ----------------------------------------------------------------------------------
  */
 
+/* What is scored: ids, under the model with these adapters. */
+typedef struct ScoreInput {
+    const int32_t *ids;
+    int n_ids;
+    const AdapterUse *adapters;
+    int n_adapters;
+} ScoreInput;
+
 /* Log-probabilities of given ids, position by position. `each` is called in order: logprob is that
  * of ids[pos] under what comes before (NAN at position 0); top holds the n_top best predictions for
  * position pos + 1 with raw logits. Returning false stops. Runs between two steps,
@@ -166,14 +186,13 @@ typedef struct ScoreTop {
 } ScoreTop;
 typedef bool ScoreEach(void *context, int pos, int32_t id, float logprob, const ScoreTop *top,
                        int n_top);
-bool engine_score(Engine *engine, const int32_t *ids, int n_ids, int n_top, ScoreEach *each,
+bool engine_score(Engine *engine, const ScoreInput *input, int n_top, ScoreEach *each,
                   void *context, Error *err) MUST_USE;
 /* All logits of all positions, [n_ids, n_vocab], in blocks of rows: for comparisons. */
 typedef bool LogitsEach(void *context, int pos, int n_rows, const float *logits, int n_vocab);
-bool engine_logits(Engine *engine, const int32_t *ids, int n_ids, LogitsEach *each, void *context,
+bool engine_logits(Engine *engine, const ScoreInput *input, LogitsEach *each, void *context,
                    Error *err) MUST_USE;
 /* The final hidden state of the last id, [d_model], scaled to length 1. */
-bool engine_embed(Engine *engine, const int32_t *ids, int n_ids, float *vector,
-                  Error *err) MUST_USE;
+bool engine_embed(Engine *engine, const ScoreInput *input, float *vector, Error *err) MUST_USE;
 
 #endif

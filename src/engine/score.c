@@ -10,8 +10,10 @@ enum { SCORE_ROWS = 32 }; /* positions whose logits exist at a time */
  * states of each. */
 typedef bool ScoreChunk(Engine *e, void *context, int pos, Mat hidden, Error *err);
 
-static bool check_ids(const Engine *e, const int32_t *ids, int n_ids, Error *err)
+static bool check_input(const Engine *e, const ScoreInput *input, Error *err)
 {
+    const int32_t *ids = input->ids;
+    const int n_ids = input->n_ids;
     if (n_ids < 1)
         return error_set(err, ERROR_ARGUMENT, "there are no ids to score");
     if (n_ids > e->rules.context)
@@ -21,13 +23,15 @@ static bool check_ids(const Engine *e, const int32_t *ids, int n_ids, Error *err
         if (ids[i] < 0 || ids[i] >= e->model->config.n_vocab)
             return error_set(err, ERROR_ARGUMENT, "id %d at position %d is not in the vocabulary",
                              (int)ids[i], i);
-    return true;
+    return adapters_check(e, input->adapters, input->n_adapters, err);
 }
 
-static bool run_chunks(Engine *e, const int32_t *ids, int n_ids, const int32_t *pages, int n_pages,
+static bool run_chunks(Engine *e, const ScoreInput *input, const int32_t *pages, int n_pages,
                        ScoreChunk *chunk, void *context, Error *err)
 {
     Backend *b = e->model->backend;
+    const int32_t *ids = input->ids;
+    const int n_ids = input->n_ids;
     for (int pos = 0; pos < n_ids;) {
         int n = n_ids - pos < e->max_batch_tokens ? n_ids - pos : e->max_batch_tokens;
         e->step.used = 0;
@@ -40,9 +44,18 @@ static bool run_chunks(Engine *e, const int32_t *ids, int n_ids, const int32_t *
         b->upload(b, device_ids, ids + pos, sizeof(int32_t) * (size_t)n);
         b->upload(b, positions, e->host_positions, sizeof(int32_t) * (size_t)n);
         b->upload(b, table, pages, sizeof(int32_t) * (size_t)n_pages);
-        SeqSpan host = {.n_rows = n, .first_position = pos, .adapter = -1, .pages = table};
+        SeqSpan host = {.n_rows = n, .first_position = pos, .pages = table};
         b->upload(b, span, &host, sizeof host);
-        Batch batch = {n, 1, device_ids, positions, span};
+        Batch batch = {.n_tokens = n,
+                       .n_seqs = 1,
+                       .ids = device_ids,
+                       .positions = positions,
+                       .seqs = span,
+                       .n_adapted = input->n_adapters,
+                       .adapted = e->adapted};
+        for (int i = 0; i < input->n_adapters; i++)
+            e->adapted[i] =
+                (AdaptedRows){input->adapters[i].adapter, input->adapters[i].scale, 0, n};
         Mat hidden = step_mat(&e->step, n, e->model->config.d_model);
         forward(e->model, e->kv.store, &batch, &e->step, NULL, hidden);
         if (!chunk(e, context, pos, hidden, err))
@@ -52,10 +65,11 @@ static bool run_chunks(Engine *e, const int32_t *ids, int n_ids, const int32_t *
     return true;
 }
 
-static bool run_ids(Engine *e, const int32_t *ids, int n_ids, ScoreChunk *chunk, void *context,
+static bool run_ids(Engine *e, const ScoreInput *input, ScoreChunk *chunk, void *context,
                     Error *err)
 {
-    if (!check_ids(e, ids, n_ids, err))
+    const int n_ids = input->n_ids;
+    if (!check_input(e, input, err))
         return false;
     int n_pages = (n_ids + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS, n_taken = 0;
     int32_t *pages = mem_alloc(sizeof(int32_t) * (size_t)n_pages);
@@ -63,7 +77,7 @@ static bool run_ids(Engine *e, const int32_t *ids, int n_ids, ScoreChunk *chunk,
         n_taken++;
     bool ok = n_taken == n_pages;
     if (ok)
-        ok = run_chunks(e, ids, n_ids, pages, n_pages, chunk, context, err);
+        ok = run_chunks(e, input, pages, n_pages, chunk, context, err);
     else
         error_set(err, ERROR_MEMORY, "%d ids do not fit into %d pages of keys and values", n_ids,
                   e->kv.n_pages);
@@ -132,16 +146,16 @@ static bool score_chunk(Engine *e, void *context, int pos, Mat hidden, Error *er
     return true;
 }
 
-bool engine_score(Engine *e, const int32_t *ids, int n_ids, int n_top, ScoreEach *each,
-                  void *context, Error *err)
+bool engine_score(Engine *e, const ScoreInput *input, int n_top, ScoreEach *each, void *context,
+                  Error *err)
 {
     if (n_top < 0 || n_top > e->model->config.n_vocab)
         return error_set(err, ERROR_ARGUMENT, "%d alternatives; 0 to %d are possible", n_top,
                          e->model->config.n_vocab);
     Arena arena = {0};
     size_t n = SCORE_ROWS, n_tops = n * (size_t)n_top;
-    Scoring s = {.ids = ids,
-                 .n_ids = n_ids,
+    Scoring s = {.ids = input->ids,
+                 .n_ids = input->n_ids,
                  .n_top = n_top,
                  .each = each,
                  .context = context,
@@ -153,7 +167,7 @@ bool engine_score(Engine *e, const int32_t *ids, int n_ids, int n_top, ScoreEach
     s.top_logprobs = arena_try_alloc(&arena, sizeof(float) * n_tops, "the alternatives", err);
     s.tops = arena_try_alloc(&arena, sizeof(ScoreTop) * (size_t)n_top, "the alternatives", err);
     bool ok = s.top_ids && s.top_logits && s.top_logprobs && s.tops &&
-              run_ids(e, ids, n_ids, score_chunk, &s, err);
+              run_ids(e, input, score_chunk, &s, err);
     arena_close(&arena);
     return ok;
 }
@@ -182,13 +196,12 @@ static bool logits_chunk(Engine *e, void *context, int pos, Mat hidden, Error *e
     return true;
 }
 
-bool engine_logits(Engine *e, const int32_t *ids, int n_ids, LogitsEach *each, void *context,
-                   Error *err)
+bool engine_logits(Engine *e, const ScoreInput *input, LogitsEach *each, void *context, Error *err)
 {
     Logits l = {each, context, NULL};
     size_t bytes = sizeof(float) * SCORE_ROWS * (size_t)e->model->config.n_vocab;
     l.host = mem_try_alloc(bytes, "a block of logits", err);
-    bool ok = l.host && run_ids(e, ids, n_ids, logits_chunk, &l, err);
+    bool ok = l.host && run_ids(e, input, logits_chunk, &l, err);
     mem_free(l.host);
     return ok;
 }
@@ -217,8 +230,8 @@ static bool embed_chunk(Engine *e, void *context, int pos, Mat hidden, Error *er
     return true;
 }
 
-bool engine_embed(Engine *e, const int32_t *ids, int n_ids, float *vector, Error *err)
+bool engine_embed(Engine *e, const ScoreInput *input, float *vector, Error *err)
 {
-    Embedding m = {n_ids, vector};
-    return run_ids(e, ids, n_ids, embed_chunk, &m, err);
+    Embedding m = {input->n_ids, vector};
+    return run_ids(e, input, embed_chunk, &m, err);
 }

@@ -165,6 +165,24 @@ bool sequence_check(const SequenceRules *rules, const Request *r, Error *err)
     return true;
 }
 
+/* Adapters that count for nothing are left out, so that the request is as one without them. */
+static void copy_adapters(Sequence *s, const Request *r)
+{
+    AdapterUse *uses = ARENA_ARRAY(&s->arena, AdapterUse, r->n_adapters);
+    int n = 0;
+    s->salt = r->cache_salt;
+    for (int i = 0; i < r->n_adapters; i++) {
+        const AdapterUse *use = &r->adapters[i];
+        if (use->scale == 0)
+            continue;
+        uses[n++] = *use;
+        s->salt = rng_mix(s->salt ^ use->adapter->identity) ^
+                  str_hash((Str){(const char *)&use->scale, sizeof use->scale});
+    }
+    s->request.adapters = uses;
+    s->request.n_adapters = n;
+}
+
 static void copy_request(Sequence *s, const Request *r)
 {
     s->request = *r;
@@ -181,6 +199,7 @@ static void copy_request(Sequence *s, const Request *r)
     for (int i = 0; i < r->n_stops; i++)
         stops[i] = arena_strndup(&s->arena, r->stops[i], strlen(r->stops[i]));
     s->request.stops = stops;
+    copy_adapters(s, r);
     int room = s->rules->context - r->n_prompt;
     if (r->max_tokens == 0 || r->max_tokens > room) {
         s->request.max_tokens = room;

@@ -23,6 +23,7 @@ typedef struct Sequence {
     const SequenceRules *rules;
     SequenceState state;
     Request request; /* its arrays point into `arena` */
+    uint64_t salt;   /* the first page's prefix key: what beside tokens decides keys and values */
 
     Ids ids;        /* prompt, then everything generated or forced */
     int n_computed; /* of these, how many have keys and values */

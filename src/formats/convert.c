@@ -1,9 +1,9 @@
 /* package_convert: the weights' way from one file to another.
  *
  * A tensor is a flat run of elements (rows are whole blocks in both types), worked on in waves:
- * each task of a wave decodes TASK_ELEMENTS, checks them, and encodes them into its place of the
- * wave's buffer, which is then written. Blocks do not know each other, so neither the cut nor the
- * number of threads shows in the result. */
+ * each task of a wave decodes TASK_ELEMENTS, adds what adapters say, checks them, and encodes them
+ * into its place of the wave's buffer, which is then written. Blocks do not know each other, so
+ * neither the cut nor the number of threads shows in the result. */
 #include "base/bug.h"
 #include "base/pool.h"
 #include "formats/convert_parts.h"
@@ -31,6 +31,7 @@ typedef enum Fault { FAULT_NONE, FAULT_NOT_FINITE, FAULT_TOO_LARGE } Fault;
 typedef struct Wave {
     const Tensor *source;
     DType type;
+    Merge merge;
     bool measure;
     int64_t first, n; /* elements of the source that this wave covers */
     float *scratch;   /* [n_threads][2][TASK_ELEMENTS] */
@@ -77,10 +78,11 @@ static void convert_task(void *context, int task, int worker)
     uint8_t *out = w->out + dtype_row_bytes(w->type, from);
     w->square_error[task] = 0;
     quant_decode(w->source->type, source, x, n);
+    merge_add(&w->merge, w->first + from, n, x);
     w->fault[task] = find_fault(x, n, w->type, &w->bad_at[task]);
     if (w->fault[task] != FAULT_NONE)
         return;
-    if (w->source->type == w->type) {
+    if (w->source->type == w->type && w->merge.n == 0) {
         memcpy(out, source, dtype_row_bytes(w->type, n));
         return;
     }
@@ -148,7 +150,11 @@ static bool convert_tensor(Converter *c, const PlannedTensor *t)
     double error = 0, n_elements = 0;
     for (int i = 0; i < t->n_pieces; i++) {
         Tensor source;
-        if (!convert_piece(c->in, t, i, &source, c->err) || !convert_one(c, t, &source, &error))
+        char name[TENSOR_NAME_BYTES];
+        convert_piece_name(name, t, i);
+        if (!convert_piece(c->in, t, i, &source, c->err) ||
+            !merge_begin(&c->wave.merge, c->options, name, c->err) ||
+            !convert_one(c, t, &source, &error))
             return false;
         done.from = source.type;
         done.bytes_in += source.bytes;
@@ -264,6 +270,7 @@ bool package_convert(const Package *in, const char *out_path, const ConvertOptio
     mem_unmap(c.wave.out, out_bytes);
     if (c.pool)
         pool_close(c.pool);
+    arena_close(&c.wave.merge.arena);
     convert_plan_free(&plan);
     return ok;
 }

@@ -6,6 +6,7 @@
 
 #include "formats/names.h"
 #include "formats/package.h"
+#include "tensor/low_rank.h"
 
 /* One tensor of the output, and where it comes from. */
 typedef struct PlannedTensor {
@@ -28,9 +29,25 @@ typedef struct ConvertPlan {
 bool convert_plan(ConvertPlan *plan, const Package *in, const ConvertOptions *options,
                   Error *err) MUST_USE;
 void convert_plan_free(ConvertPlan *plan);
-/* Piece i of a planned tensor. */
+/* Piece i of a planned tensor, and its Hugging Face name. */
+void convert_piece_name(char text[TENSOR_NAME_BYTES], const PlannedTensor *planned, int i);
 bool convert_piece(const Package *in, const PlannedTensor *planned, int i, Tensor *out,
                    Error *err) MUST_USE;
+
+/* convert_merge.c: what the options' adapters do to one matrix. */
+typedef struct Merge {
+    LowRankUpdate *updates; /* [n] */
+    int n;                  /* 0: nothing */
+    Arena arena;
+} Merge;
+
+/* Every pair of every adapter has its matrix in the package. */
+bool merge_check(const Package *in, const ConvertOptions *options, Error *err) MUST_USE;
+/* Reads what changes the matrix of that Hugging Face name; takes the place of the one before. */
+bool merge_begin(Merge *merge, const ConvertOptions *options, const char *name,
+                 Error *err) MUST_USE;
+/* Adds it to n elements of the matrix from `first` on. */
+void merge_add(const Merge *merge, int64_t first, int64_t n, float *w);
 
 /* The tokenizer as GGUF has it. Strings are borrowed from the package or live in the arena. */
 typedef struct TokenArrays {

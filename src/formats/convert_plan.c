@@ -95,7 +95,7 @@ static DType choose_type(const Planner *p, const TensorName *name, int64_t n_col
     return type_for_rows(type, n_cols);
 }
 
-static void piece_name(char text[TENSOR_NAME_BYTES], const PlannedTensor *t, int i)
+void convert_piece_name(char text[TENSOR_NAME_BYTES], const PlannedTensor *t, int i)
 {
     TensorName name = t->name;
     if (t->is_stacked)
@@ -106,7 +106,7 @@ static void piece_name(char text[TENSOR_NAME_BYTES], const PlannedTensor *t, int
 bool convert_piece(const Package *in, const PlannedTensor *t, int i, Tensor *out, Error *err)
 {
     char text[TENSOR_NAME_BYTES];
-    piece_name(text, t, i);
+    convert_piece_name(text, t, i);
     if (!package_tensor(in, text, out, err))
         return false;
     /* All experts are as the first one. */
@@ -147,7 +147,7 @@ static bool add(Planner *p, TensorPart part, int layer, int expert, bool is_stac
     PlannedTensor t = {.name = {part, layer, expert},
                        .n_pieces = is_stacked ? p->plan->n_experts : 1,
                        .is_stacked = is_stacked};
-    piece_name(source, &t, 0);
+    convert_piece_name(source, &t, 0);
     if (!package_tensor(p->in, source, &first, p->err))
         return false;
     if (is_stacked && first.n_dims != 2)
@@ -182,8 +182,9 @@ static bool has(const Planner *p, TensorPart part, int layer, int expert)
 
 static bool add_bank(Planner *p, TensorPart part, int layer)
 {
+    /* An adapter's pairs are found expert by expert, and the pieces of a bank can be, too. */
     if (!p->options->as_safetensors)
-        return add(p, part, layer, -1, !has(p, part, layer, -1));
+        return add(p, part, layer, -1, p->options->n_adapters > 0 || !has(p, part, layer, -1));
     for (int e = 0; e < p->plan->n_experts; e++)
         if (!add(p, part, layer, e, false))
             return false;
@@ -278,8 +279,7 @@ bool convert_plan(ConvertPlan *plan, const Package *in, const ConvertOptions *op
     ok = ok && add(&p, PART_OUTPUT_NORM, -1, -1, false);
     if (!p.is_tied)
         ok = ok && add(&p, PART_OUTPUT, -1, -1, false);
-    if (ok && !check_leftovers(&p))
-        ok = false;
+    ok = ok && check_leftovers(&p) && merge_check(in, options, err);
     /* Only now, as append may move them. */
     for (int i = 0; i < plan->n; i++)
         plan->tensors[i].info.name = plan->tensors[i].text;

@@ -6,6 +6,7 @@
 #ifndef WEN_FORMATS_PACKAGE_H
 #define WEN_FORMATS_PACKAGE_H
 
+#include "formats/adapter_package.h"
 #include "formats/gguf.h"
 #include "formats/tensor_table.h"
 
@@ -68,12 +69,20 @@ typedef struct ConvertedTensor {
     double rms_error; /* of the values written against those read; only if measured */
 } ConvertedTensor;
 
+/* A low-rank adapter to merge in: W becomes W + scale * (what the adapter says). */
+typedef struct MergedAdapter {
+    const AdapterPackage *package;
+    float scale;
+} MergedAdapter;
+
 /* A new safetensors folder or GGUF from any package: `wen quantize`. */
 typedef struct ConvertOptions {
     /* An element type ("F32" "F16" "BF16" "Q8_0" "Q4_0" "Q4_1" "Q5_0" "Q5_1" "Q6_K") or a mix
      * ("Q4_K_M" "Q4_K_S" "Q5_K_M" "Q5_K_S"; "Q4_K" and "Q5_K" mean _M). Any case. */
     const char *type;
-    bool as_safetensors; /* folder out; type F32, F16, BF16 */
+    bool as_safetensors;           /* folder out; type F32, F16, BF16 */
+    const MergedAdapter *adapters; /* [n_adapters], added in this order; borrowed */
+    int n_adapters;
     bool measure_error;
     int n_threads; /* 0: all */
     /* Called between pieces of work, many times for a large tensor; NULL: silent. Bytes of input.

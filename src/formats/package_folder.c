@@ -9,10 +9,9 @@
 
 #define JSON_BYTES_MAX ((size_t)64 << 20)
 
-/* dir/name as a JSON object; *object stays NULL when there is no such file. */
-static bool read_json(const Package *p, const char *name, json_t **object, Error *err)
+bool json_file_read(const char *dir, const char *name, json_t **object, Error *err)
 {
-    char *path = file_join(p->path, name);
+    char *path = file_join(dir, name);
     Buf text = {0};
     json_error_t at;
     bool ok = true;
@@ -67,7 +66,7 @@ static bool read_text(Package *p, Error *err)
         !map_text(p, "tokenizer_config.json", &t->tokenizer_config_json, err) ||
         !map_text(p, "added_tokens.json", &t->added_tokens_json, err) ||
         !map_text(p, "chat_template.jinja", &t->chat_template, err) ||
-        !read_json(p, "tokenizer_config.json", &p->tokenizer_config, err))
+        !json_file_read(p->path, "tokenizer_config.json", &p->tokenizer_config, err))
         return false;
     if (!t->chat_template.data)
         t->chat_template = template_of(p->tokenizer_config);
@@ -138,7 +137,7 @@ static bool read_weights(Package *p, Error *err)
     bool ok;
     if (file_exists(single)) {
         ok = safetensors_read(p->tensors, single, err);
-    } else if (!read_json(p, "model.safetensors.index.json", &index, err)) {
+    } else if (!json_file_read(p->path, "model.safetensors.index.json", &index, err)) {
         ok = false;
     } else if (!index) {
         ok = error_set(err, ERROR_IO,
@@ -158,8 +157,8 @@ static bool read_weights(Package *p, Error *err)
 
 bool package_read_folder(Package *p, bool need_weights, Error *err)
 {
-    if (!read_json(p, "config.json", &p->config, err) || !read_text(p, err) ||
-        !read_json(p, "generation_config.json", &p->generation, err))
+    if (!json_file_read(p->path, "config.json", &p->config, err) || !read_text(p, err) ||
+        !json_file_read(p->path, "generation_config.json", &p->generation, err))
         return false;
     if (!p->config && need_weights)
         return error_set(err, ERROR_IO, "%s: not a model: no config.json in it", p->path);

@@ -22,6 +22,8 @@ struct Package {
 };
 
 /* package_folder.c: config.json, shards, tokenizer files. */
+/* dir/name as a JSON object; *object stays NULL when there is no such file. */
+bool json_file_read(const char *dir, const char *name, json_t **object, Error *err) MUST_USE;
 bool package_read_folder(Package *p, bool need_weights, Error *err) MUST_USE;
 /* package_gguf.c: the same out of one GGUF. */
 bool package_read_gguf(Package *p, bool need_weights, Error *err) MUST_USE;

@@ -2,6 +2,8 @@
  * head_dim; a dimension n * hd is n heads side by side. */
 #include "model/forward.h"
 
+#include "model/adapter.h"
+
 #include <math.h>
 
 /* x += Attention(RMSNorm(x)) */
@@ -24,6 +26,7 @@ static void attention_block(const Model *m, int l, KvStore *kv, const Batch *bat
         b->copy(b, x, saved->x);
     b->rms_norm(b, x, layer->attn_norm, eps, h);
     b->matmul(b, 3, (Weight *[]){layer->q, layer->k, layer->v}, h, (Mat[]){q, k, v});
+    adapt(b, batch, l, PROJECTION_Q, 3, h, (Mat[]){q, k, v}, step);
     if (c->has_qkv_bias) {
         b->add_bias(b, q, layer->q_bias);
         b->add_bias(b, k, layer->k_bias);
@@ -43,11 +46,13 @@ static void attention_block(const Model *m, int l, KvStore *kv, const Batch *bat
     b->kv_write(b, kv, l, batch, k, v);
     b->attention(b, kv, l, batch, 1.0f / sqrtf((float)hd), q, mixed);
     b->matmul(b, 1, (Weight *[]){layer->o}, mixed, &h);
+    adapt(b, batch, l, PROJECTION_O, 1, mixed, &h, step);
     b->add(b, x, h);
 }
 
 /* x += SwiGLU(RMSNorm(x)) */
-static void dense_block(const Model *m, int l, Mat x, Step *step, LayerSaved *saved)
+static void dense_block(const Model *m, int l, const Batch *batch, Mat x, Step *step,
+                        LayerSaved *saved)
 {
     const Config *c = &m->config;
     const Layer *layer = &m->layers[l];
@@ -62,8 +67,10 @@ static void dense_block(const Model *m, int l, Mat x, Step *step, LayerSaved *sa
         b->copy(b, x, saved->mid);
     b->rms_norm(b, x, layer->ffn_norm, (float)c->rms_eps, h);
     b->matmul(b, 2, (Weight *[]){layer->gate, layer->up}, h, (Mat[]){gate, up});
+    adapt(b, batch, l, PROJECTION_GATE, 2, h, (Mat[]){gate, up}, step);
     b->swiglu(b, gate, up, act);
     b->matmul(b, 1, (Weight *[]){layer->down}, act, &h);
+    adapt(b, batch, l, PROJECTION_DOWN, 1, act, &h, step);
     b->add(b, x, h);
 }
 
@@ -109,7 +116,7 @@ void forward_layer(const Model *m, int l, KvStore *kv, const Batch *batch, Mat r
     if (m->config.is_moe_layer[l])
         mixture_block(m, l, x, step, saved);
     else
-        dense_block(m, l, x, step, saved);
+        dense_block(m, l, batch, x, step, saved);
     step->used = start;
 }
 
@@ -147,5 +154,5 @@ size_t forward_step_bytes(const Config *c, int n_tokens)
                         step_mat_bytes(1, c->n_experts + 1) + step_mat_bytes(n_pairs, c->d_model) +
                         2 * step_mat_bytes(n_pairs, c->d_expert));
     }
-    return stream + widest;
+    return stream + widest + adapt_step_bytes(c, n_tokens);
 }

@@ -116,7 +116,7 @@ typedef struct Layout {
 static void add_sequence(Micro *m, Layout *at, const int32_t *ids, int n)
 {
     const struct MicroDevice *d = m->device;
-    m->seqs[at->n_seqs++] = (SeqSpan){at->n_tokens, n, 0, -1, d->pages + at->n_pages};
+    m->seqs[at->n_seqs++] = (SeqSpan){at->n_tokens, n, 0, d->pages + at->n_pages};
     for (int i = 0; i < (n + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS; i++, at->n_pages++)
         m->pages[at->n_pages] = at->n_pages;
     for (int i = 0; i < n; i++, at->n_tokens++) {
@@ -173,7 +173,11 @@ void micro_load(Micro *m, const Rows *rows, int from, int to, float scale)
     for (int r = from; r < to; r++)
         add_row(m, &at, rows, r, scale);
     upload_layout(m, &at);
-    m->batch = (Batch){at.n_tokens, at.n_seqs, d->ids, d->positions, d->seqs};
+    m->batch = (Batch){.n_tokens = at.n_tokens,
+                       .n_seqs = at.n_seqs,
+                       .ids = d->ids,
+                       .positions = d->positions,
+                       .seqs = d->seqs};
     m->loss = (LossRows){at.n_scores, d->score_rows, d->score_targets, d->score_weights};
 }
 

@@ -123,7 +123,7 @@ static Mat mat(float *data, int rows, int cols) { return (Mat){data, rows, cols,
 
 static void step(Bench *bench, int layer, int first, int n, bool writes)
 {
-    SeqSpan seq = {0, n, first, -1, bench->pages};
+    SeqSpan seq = {0, n, first, bench->pages};
     Batch batch = {.n_tokens = n, .n_seqs = 1, .seqs = &seq};
     Backend *b = bench->b;
     if (writes)

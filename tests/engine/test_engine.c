@@ -432,13 +432,15 @@ static void score_agrees_with_generation(void **state)
     while (engine_next(engine, id, &event)) {
     }
     Scored scored = {0};
-    assert_ok(engine_score(engine, ids.data, ids.n, 2, note_score, &scored, &err));
+    assert_ok(engine_score(engine, &(ScoreInput){ids.data, ids.n, NULL, 0}, 2, note_score, &scored,
+                           &err));
     assert_int_equal(scored.n, ids.n);
     /* The sampler's log-probabilities equal the scorer's bit for bit. */
     for (int i = 0; i < n; i++)
         assert_memory_equal(&drawn[i], &scored.logprobs[n_prompt + i], sizeof(float));
-    assert_error(engine_score(engine, ids.data, 0, 2, note_score, &scored, &err), ERROR_ARGUMENT,
-                 "no ids");
+    assert_error(
+        engine_score(engine, &(ScoreInput){ids.data, 0, NULL, 0}, 2, note_score, &scored, &err),
+        ERROR_ARGUMENT, "no ids");
     ids_free(&ids);
     engine_close(engine);
 }

@@ -253,7 +253,7 @@ static void rig_step(Rig *r, int first, int last, int from, int n, float *out)
         memcpy(q + row * q_cols, r->q + token * q_cols, sizeof(float) * q_cols * (size_t)n);
         memcpy(k + row * kv_cols, r->k + token * kv_cols, sizeof(float) * kv_cols * (size_t)n);
         memcpy(v + row * kv_cols, r->v + token * kv_cols, sizeof(float) * kv_cols * (size_t)n);
-        seqs[s] = (SeqSpan){(int)row, n, from, -1, r->pages + (first + s) * r->pages_each};
+        seqs[s] = (SeqSpan){(int)row, n, from, r->pages + (first + s) * r->pages_each};
     }
     Batch batch = {.n_tokens = total, .n_seqs = n_seqs, .seqs = seqs};
     Mat qm = {q, total, (int)q_cols, (int)q_cols}, om = {mixed, total, (int)q_cols, (int)q_cols};

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
+#include "adapter_fixture.h"
 
 static wen_error e;
 
@@ -634,6 +634,124 @@ static void test_threads(void **state)
     wen_model_close(model);
 }
 
+/* ---- Adapters -------------------------------------------------------------------------------- */
+
+static wen_adapter *open_adapter(wen_model *model, const char *name, uint64_t seed)
+{
+    const AdapterFixture f = {.rank = 4,
+                              .alpha = 8,
+                              .type = DTYPE_F32,
+                              .projections = (1u << N_PROJECTIONS) - 1,
+                              .seed = seed,
+                              .size = 0.3f};
+    char *dir = adapter_fixture_write(&f, &model->config, name);
+    wen_adapter *adapter = wen_adapter_open(model, dir, &e);
+    if (!adapter)
+        fail_msg("%s", e.message);
+    mem_free(dir);
+    return adapter;
+}
+
+/* The whole answer of a greedy request, as text to be freed. */
+static char *answer_of(wen_engine *engine, const wen_adapter_use *uses, int n)
+{
+    wen_request request = ask_about(HELLO, 1, 24);
+    Buf text = {0};
+    wen_event done;
+    request.sampling.temperature = 0;
+    request.adapters = uses;
+    request.n_adapters = n;
+    wen_reply *reply = ask(engine, &request);
+    read_all(reply, &text, &done);
+    wen_reply_free(reply);
+    char *copy = mem_strndup(text.bytes ? text.data : "", text.bytes);
+    buf_free(&text);
+    return copy;
+}
+
+static bool note_last(void *context, int pos, int32_t id, float logprob, const wen_score_top *top,
+                      int n_top)
+{
+    (void)pos;
+    (void)id;
+    (void)top;
+    (void)n_top;
+    *(float *)context = logprob;
+    return true;
+}
+
+/* A request names its adapters, or has the engine's; scores have the engine's. */
+static void test_adapters(void **state)
+{
+    (void)state;
+    static const int32_t ids[] = {5, 6, 7, 8};
+    wen_model *model = micro();
+    wen_engine *plain = open_engine(model);
+    wen_adapter *first = open_adapter(model, "first", 1),
+                *second = open_adapter(model, "second", 2);
+    const wen_adapter_use uses[] = {{first, 1}, {second, 1}};
+    wen_engine_options options = wen_engine_options_defaults();
+    options.kv_bytes = 64 << 20;
+    options.adapters = uses;
+    options.n_adapters = 1;
+    wen_engine *adapted = wen_engine_open(model, &options, &e);
+    if (!adapted)
+        fail_msg("%s", e.message);
+    char *none = answer_of(plain, NULL, -1), *one = answer_of(plain, uses, 1);
+    char *other = answer_of(plain, uses + 1, 1), *both = answer_of(plain, uses, 2);
+    char *by_engine = answer_of(adapted, NULL, -1), *in_spite = answer_of(adapted, NULL, 0);
+    assert_string_not_equal(none, one);
+    assert_string_not_equal(one, other);
+    assert_string_not_equal(one, both);
+    assert_string_equal(one, by_engine);
+    assert_string_equal(none, in_spite);
+    float base = 0, with = 0;
+    assert_true(wen_score(plain, ids, 4, 0, note_last, &base, &e));
+    assert_true(wen_score(adapted, ids, 4, 0, note_last, &with, &e));
+    assert_true(base != with);
+    char *texts[] = {none, one, other, both, by_engine, in_spite};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        mem_free(texts[i]);
+    wen_engine_close(plain);
+    wen_engine_close(adapted);
+    wen_adapter_close(first);
+    wen_adapter_close(second);
+    wen_model_close(model);
+}
+
+/* Closed while a reply with it runs and another model's is refused. */
+static void test_adapter_lifetimes(void **state)
+{
+    (void)state;
+    wen_model *model = micro(), *stranger = micro();
+    wen_engine *engine = open_engine(model);
+    wen_adapter *adapter = open_adapter(model, "lifetimes", 1);
+    const wen_adapter_use use = {adapter, 1}, strange = {open_adapter(stranger, "strange", 1), 1};
+    char *expected = answer_of(engine, &use, 1);
+    wen_request request = ask_about(HELLO, 1, 24);
+    request.sampling.temperature = 0;
+    request.adapters = &use;
+    request.n_adapters = 1;
+    wen_reply *reply = ask(engine, &request);
+    wen_adapter_close(adapter);
+    wen_model_close(model);
+    Buf text = {0};
+    wen_event done;
+    read_all(reply, &text, &done);
+    assert_string_equal(text.data, expected);
+    request.adapters = &strange;
+    assert_null(wen_ask(engine, &request, &e));
+    assert_true(test_contains(e.message, "another model"));
+    assert_null(wen_adapter_open(stranger, "/nowhere", &e));
+    assert_int_equal(e.code, WEN_ERROR_IO);
+    mem_free(expected);
+    buf_free(&text);
+    wen_reply_free(reply);
+    wen_engine_close(engine);
+    wen_adapter_close(strange.adapter);
+    wen_model_close(stranger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -654,6 +772,8 @@ int main(void)
         cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_score),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_adapters),
+        cmocka_unit_test(test_adapter_lifetimes),
     };
     return TEST_MAIN("api", tests);
 }
