@@ -143,6 +143,7 @@ Backend *cpu_backend_open_rank(int n_threads, Comm *comm, Error *err)
     IsaLevel level;
     CpuBackend *cpu = mem_alloc(sizeof *cpu);
     cpu->base = table;
+    pthread_mutex_init(&cpu->slabs_mutex, NULL);
     cpu_training_operations(&cpu->base);
     cpu_collective_operations(&cpu->base);
     if (!isa_choose(&level, err))
@@ -150,7 +151,6 @@ Backend *cpu_backend_open_rank(int n_threads, Comm *comm, Error *err)
     cpu->base.isa = isa_name(level);
     cpu->level = level;
     cpu->kernels = kernels_for(level);
-    pthread_mutex_init(&cpu->slabs_mutex, NULL);
     cpu->pool = pool_open(n_threads, err);
     if (!cpu->pool)
         goto fail;
