@@ -2,7 +2,10 @@
  * of the residual stream, which runs through all layers and is added to by every block. */
 #include "train/backward.h"
 
+#include "base/bug.h"
+
 #include <math.h>
+#include <string.h>
 
 static bool has_any(float *const *grads, int n)
 {
@@ -34,6 +37,85 @@ static void bias_backward(Backend *b, Mat dy, float *dbias)
     if (dbias)
         b->bias_backward(b, dy, dbias);
 }
+
+/* ---- Adapters: the mirror of model/adapter.c -------------------------------------------------
+ */
+
+/* Whether an adapter stands beside any of n projections from `first` on. */
+static bool is_adapted(const BackwardJob *job, int l, Projection first, int n)
+{
+    bool is_any = false;
+    for (int i = 0; i < n && job->batch->n_adapted > 0; i++)
+        is_any |= job->batch->adapted->adapter->layers[l][first + i].a != NULL;
+    return is_any;
+}
+
+/* y_i += B_i low_i, low_i = scale A_i x, for some rows; dx is added to. */
+static void adapt_rows_backward(const BackwardJob *job, int l, Projection first, int n, Mat x,
+                                const Mat dy[], Mat dx, Step *step)
+{
+    const AdaptedRows *rows = job->batch->adapted;
+    const LowRank *pairs = &rows->adapter->layers[l][first];
+    const LowRankGrads *grads = &job->grads->layers[l].low_rank[first];
+    const float scale = rows->adapter->scale * rows->scale;
+    const int rank = rows->adapter->rank;
+    const size_t numbers = (size_t)x.rows * (size_t)rank, start = step->used;
+    Backend *b = job->model->backend;
+    Weight *a[N_PROJECTIONS];
+    Mat low[N_PROJECTIONS], dlow[N_PROJECTIONS];
+    int which[N_PROJECTIONS], n_used = 0;
+    for (int i = 0; i < n; i++) {
+        if (!pairs[i].a)
+            continue;
+        which[n_used] = i;
+        a[n_used] = pairs[i].a;
+        low[n_used] = step_mat(step, x.rows, rank);
+        dlow[n_used++] = step_mat(step, x.rows, rank);
+    }
+    Mat change = step_mat(step, x.rows, x.cols);
+    b->matmul(b, n_used, a, x, low);
+    for (int i = 0; i < n_used; i++) {
+        const int p = which[i];
+        b->blend(b, numbers, scale, low[i].data, 0.0f, low[i].data);
+        weights_backward(b, 1, &pairs[p].b, &dy[p], low[i], &grads[p].b);
+        b->matmul_backward_x(b, 1, &pairs[p].b, &dy[p], dlow[i]);
+        b->blend(b, numbers, scale, dlow[i].data, 0.0f, dlow[i].data);
+        weights_backward(b, 1, &a[i], &dlow[i], x, &grads[p].a);
+    }
+    b->matmul_backward_x(b, n_used, a, dlow, change);
+    b->add(b, dx, change);
+    step->used = start;
+}
+
+/* Of adapt: dx += what comes through the adapter; its gradients are added. Blocks are of an even
+ * number of rows, so a gradient in bfloat16 is the same chain of pairs as without them. */
+static void adapt_backward(const BackwardJob *job, int l, Projection first, int n, Mat x,
+                           const Mat dy[], Mat dx, Step *step)
+{
+    ASSERT(job->batch->n_adapted <= 1);
+    if (!is_adapted(job, l, first, n))
+        return;
+    const AdaptedRows *rows = job->batch->adapted;
+    const int end = rows->first_row + rows->n_rows;
+    for (int row = rows->first_row; row < end; row += ADAPT_ROWS) {
+        const int n_rows = end - row < ADAPT_ROWS ? end - row : ADAPT_ROWS;
+        Mat from[N_PROJECTIONS];
+        for (int i = 0; i < n; i++)
+            from[i] = mat_rows(dy[i], row, n_rows);
+        adapt_rows_backward(job, l, first, n, mat_rows(x, row, n_rows), from,
+                            mat_rows(dx, row, n_rows), step);
+    }
+}
+
+static size_t adapt_backward_step_bytes(const Config *c, int n_tokens)
+{
+    const int rows = n_tokens < ADAPT_ROWS ? n_tokens : ADAPT_ROWS;
+    const int rank = c->d_model < ADAPTER_RANK_MAX ? c->d_model : ADAPTER_RANK_MAX;
+    return 3 * step_mat_bytes(rows, rank) + adapt_step_bytes(c, n_tokens);
+}
+
+/* ---- Blocks ----------------------------------------------------------------------------------
+ */
 
 /* The heads as attention read them: normalized and rotated copies of what was saved. */
 static Mat rotated_heads(const Model *m, Mat saved, const float *norm, Mat rope, Step *step)
@@ -70,6 +152,7 @@ static void attention_block_backward(const BackwardJob *job, int l, Mat dx, Step
 
     weights_backward(b, 1, (Weight *[]){layer->o}, &dx, s->mixed, (float *[]){grads->o});
     b->matmul_backward_x(b, 1, (Weight *[]){layer->o}, &dx, dmixed);
+    adapt_backward(job, l, PROJECTION_O, 1, s->mixed, &dx, dmixed, step);
     Mat q = rotated_heads(m, s->q, layer->q_norm, rope, step);
     Mat k = rotated_heads(m, s->k, layer->k_norm, rope, step);
     Mat dq = q;
@@ -91,11 +174,12 @@ static void attention_block_backward(const BackwardJob *job, int l, Mat dx, Step
     Weight *const qkv[] = {layer->q, layer->k, layer->v};
     const Mat dqkv[] = {dq, dk, dv};
     float *const dw[] = {grads->q, grads->k, grads->v};
-    if (has_any(dw, 3)) {
+    if (has_any(dw, 3) || is_adapted(job, l, PROJECTION_Q, 3)) {
         b->rms_norm(b, s->x, layer->attn_norm, eps, h);
         weights_backward(b, 3, qkv, dqkv, h, dw);
     }
     b->matmul_backward_x(b, 3, qkv, dqkv, dh);
+    adapt_backward(job, l, PROJECTION_Q, 3, h, dqkv, dh, step);
     b->rms_norm_backward(b, s->x, layer->attn_norm, eps, dh, true, dx, grads->attn_norm);
 }
 
@@ -116,20 +200,22 @@ static void dense_block_backward(const BackwardJob *job, int l, Mat dx, Step *st
     Mat h = step_mat(step, dx.rows, c->d_model);
     Mat dh = step_mat(step, dx.rows, c->d_model);
 
-    if (grads->down) {
+    if (grads->down || is_adapted(job, l, PROJECTION_DOWN, 1)) {
         b->swiglu(b, s->gate, s->up, act);
         weights_backward(b, 1, (Weight *[]){layer->down}, &dx, act, (float *[]){grads->down});
     }
     b->matmul_backward_x(b, 1, (Weight *[]){layer->down}, &dx, dgate);
+    adapt_backward(job, l, PROJECTION_DOWN, 1, act, &dx, dgate, step);
     b->swiglu_backward(b, s->gate, s->up, dgate, dgate, dup);
     Weight *const gate_up[] = {layer->gate, layer->up};
     const Mat dgate_up[] = {dgate, dup};
     float *const dw[] = {grads->gate, grads->up};
-    if (has_any(dw, 2)) {
+    if (has_any(dw, 2) || is_adapted(job, l, PROJECTION_GATE, 2)) {
         b->rms_norm(b, s->mid, layer->ffn_norm, eps, h);
         weights_backward(b, 2, gate_up, dgate_up, h, dw);
     }
     b->matmul_backward_x(b, 2, gate_up, dgate_up, dh);
+    adapt_backward(job, l, PROJECTION_GATE, 2, h, dgate_up, dh, step);
     b->rms_norm_backward(b, s->mid, layer->ffn_norm, eps, dh, true, dx, grads->ffn_norm);
 }
 
@@ -216,13 +302,25 @@ static void layer_backward(const BackwardJob *job, int l, Mat dx, Step *step)
     step->used = start;
 }
 
+/* The lowest layer with a gradient to find: the pass ends there. */
+static int first_that_learns(const BackwardJob *job)
+{
+    static const LayerGrads none;
+    const int n_layers = job->model->config.n_layers;
+    int l = 0;
+    while (!job->grads->embed && l < n_layers &&
+           memcmp(&job->grads->layers[l], &none, sizeof none) == 0)
+        l++;
+    return l;
+}
+
 void backward(const BackwardJob *job, Mat dhidden, Step *step)
 {
     const Model *m = job->model;
     Backend *b = m->backend;
     b->rms_norm_backward(b, job->saved->x, m->final_norm, (float)m->config.rms_eps, dhidden, false,
                          dhidden, job->grads->final_norm);
-    for (int l = m->config.n_layers - 1; l >= 0; l--)
+    for (int l = m->config.n_layers - 1; l >= first_that_learns(job); l--)
         layer_backward(job, l, dhidden, step);
     if (job->grads->embed)
         b->embed_backward(b, job->batch->ids, dhidden, job->grads->embed);
@@ -243,5 +341,6 @@ size_t backward_step_bytes(const Config *c, int n_tokens)
                                       step_mat_bytes(n_pairs, 1) +
                                       step_mat_bytes(n_tokens, c->n_experts));
     }
+    widest += adapt_backward_step_bytes(c, n_tokens);
     return size_max(widest, h + forward_step_bytes(c, n_tokens)); /* a layer computed again */
 }

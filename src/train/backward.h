@@ -3,13 +3,20 @@
 #ifndef WEN_TRAIN_BACKWARD_H
 #define WEN_TRAIN_BACKWARD_H
 
+#include "model/adapter.h"
 #include "model/forward.h"
+
+/* The same of a pair of an adapter. */
+typedef struct LowRankGrads {
+    float *a, *b;
+} LowRankGrads;
 
 /* Where gradients of weights are added: f32 in device memory, shaped as the weights of Layer are
  * (model.h). NULL: that weight is frozen. */
 typedef struct LayerGrads {
     float *attn_norm, *q, *k, *v, *o, *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;
     float *ffn_norm, *gate, *up, *down, *router;
+    LowRankGrads low_rank[N_PROJECTIONS]; /* of the batch's adapter */
 } LayerGrads;
 
 /* A tied embedding has two gradients, as embedding and as head, which the optimizer adds up: each
@@ -36,8 +43,8 @@ size_t saved_bytes(const Config *c, int n_tokens, bool recomputes);
 typedef struct BackwardJob {
     const Model *model;
     KvStore *kv;
-    const Batch *batch;
-    Saved *saved; /* of this batch's forward pass */
+    const Batch *batch; /* with at most one adapter */
+    Saved *saved;       /* of this batch's forward pass */
     bool recomputes;
     const Balance *balance; /* NULL: no such loss */
     const Grads *grads;

@@ -1,6 +1,6 @@
-/* See export_texts.h. The keys are those of Qwen's releases; values that a run was not given are
+/* See export_parts.h. The keys are those of Qwen's releases; values that a run was not given are
  * what Transformers takes for absent ones. */
-#include "train/export_texts.h"
+#include "train/export_parts.h"
 
 #include "base/file.h"
 

@@ -45,9 +45,8 @@ static bool is_divided(const Gradient *g) { return g->options.zero == ZERO_GRADI
 static bool take_sums(Gradient *g, Error *err)
 {
     Backend *b = backend_of(g);
-    const Config *c = &g->params->model->config;
     const Shards *s = g->shards;
-    const size_t n_tied = c->is_tied ? g->params->items[0].size : 0;
+    const size_t n_tied = g->params->tied_size;
     g->sum_size = g->params->size + n_tied;
     g->tied_cuts = ARENA_ARRAY(&g->arena, size_t, s->n + 1);
     for (int r = 0; r <= s->n; r++)

@@ -173,11 +173,14 @@ void micro_load(Micro *m, const Rows *rows, int from, int to, float scale)
     for (int r = from; r < to; r++)
         add_row(m, &at, rows, r, scale);
     upload_layout(m, &at);
+    m->adapted = (AdaptedRows){.adapter = m->params->adapter, .scale = 1, .n_rows = at.n_tokens};
     m->batch = (Batch){.n_tokens = at.n_tokens,
                        .n_seqs = at.n_seqs,
                        .ids = d->ids,
                        .positions = d->positions,
-                       .seqs = d->seqs};
+                       .seqs = d->seqs,
+                       .n_adapted = m->params->adapter != NULL,
+                       .adapted = &m->adapted};
     m->loss = (LossRows){at.n_scores, d->score_rows, d->score_targets, d->score_weights};
 }
 

@@ -48,6 +48,7 @@ typedef struct Micro {
     struct MicroDevice *device;
     /* The batch that is loaded. */
     Batch batch;
+    AdaptedRows adapted; /* all rows, if an adapter is trained */
     LossRows loss;
     Mat hidden;
     size_t loaded; /* step->used behind Saved */

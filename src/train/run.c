@@ -57,12 +57,14 @@ typedef struct Run {
     Evaluation *evaluation;
 } Run;
 
-/* Arithmetic of a token: 6 for each parameter that a product reads, and attention's causal half. */
-static double flops_of_token(const Config *m, int tokens)
+/* Arithmetic of a token: 4 for each parameter that a product reads, 2 more for one that learns, and
+ * attention's causal half. */
+static double flops_of_token(const Config *m, int tokens, double learning_share)
 {
     const double head = (double)m->n_vocab * m->d_model;
     const double body = (double)config_n_active_parameters(m) - head * (m->is_tied ? 1 : 2);
-    return 6 * (body + head) + 6.0 * m->n_layers * m->n_heads * m->head_dim * tokens;
+    return (4 + 2 * learning_share) * (body + head) +
+           6.0 * m->n_layers * m->n_heads * m->head_dim * tokens;
 }
 
 static bool open_log(Run *run, Error *err)
@@ -187,15 +189,21 @@ static bool write_report(const Run *run, Error *err)
                         sizeof facts / sizeof *facts, err);
 }
 
+/* OUT/adapter of a run that trains one; OUT/model and the GGUF, if a model is wanted. */
 static bool export_to_out(const Run *run, Error *err)
 {
-    char *folder = file_join(trainer_folder(run->trainer), "model");
-    char *gguf = file_join(trainer_folder(run->trainer), "model.gguf");
-    const char *type = trainer_config(run->trainer)->gguf;
-    const bool ok = trainer_export(run->trainer, folder, err) &&
-                    (!type || export_gguf(folder, gguf, type, 0, err));
+    const TrainConfig *c = trainer_config(run->trainer);
+    const char *out = trainer_folder(run->trainer);
+    char *folder = file_join(out, "model"), *gguf = file_join(out, "model.gguf");
+    char *adapter = file_join(out, "adapter");
+    const bool is_lora = c->learn.rank > 0;
+    bool ok = !is_lora || trainer_export(run->trainer, EXPORT_ADAPTER, adapter, err);
+    if (!is_lora || c->merges)
+        ok = ok && trainer_export(run->trainer, EXPORT_MODEL, folder, err) &&
+             (!c->gguf || export_gguf(folder, gguf, c->gguf, 0, err));
     mem_free(folder);
     mem_free(gguf);
+    mem_free(adapter);
     return ok;
 }
 
@@ -251,7 +259,8 @@ bool run_stage(Trainer *t, const RunOptions *options, bool *is_done, Error *err)
     Run run = {.trainer = t,
                .options = options,
                .is_moe = model->config.n_experts > 0,
-               .flops_per_token = flops_of_token(&model->config, c->tokens),
+               .flops_per_token =
+                   flops_of_token(&model->config, c->tokens, trainer_learning_share(t)),
                .peak_flops = b->peak_flops(b, c->compute) * b->n_ranks};
     const bool is_open = !trainer_is_first(t) || open_log(&run, err);
     bool ok = is_open && run_steps(&run, err);

@@ -13,6 +13,11 @@ static const Field fields[] = {
     {"model.init_deviation", FIELD_REAL, AT(init_deviation), 1e-6, 10, 0.02, NULL, false},
     {"model.compute", FIELD_CHOICE, AT(compute), 0, 0, 1, "f32|bf16", false},
     {"model.tokenizer", FIELD_TEXT, AT(tokenizer), 0, 0, 0, NULL, false},
+    {"model.freeze", FIELD_JSON, AT(freeze_list), 0, 0, 0, NULL, false},
+    {"lora.rank", FIELD_INT, AT(learn.rank), 0, ADAPTER_RANK_MAX, 0, NULL, false},
+    {"lora.alpha", FIELD_REAL, AT(learn.alpha), 1e-6, 1e6, 32, NULL, false},
+    {"lora.rslora", FIELD_BOOL, AT(learn.is_rslora), 0, 1, 0, NULL, false},
+    {"lora.targets", FIELD_JSON, AT(target_list), 0, 0, 0, NULL, false},
     {"data.sources", FIELD_JSON, AT(source_list), 0, 0, 0, NULL, false},
     {"data.seed", FIELD_INT64, AT(seed), 0, 9e15, 1, NULL, false},
     {"data.score", FIELD_CHOICE, AT(score), 0, 0, CHAT_TEXT, "all|last|text", false},
@@ -43,6 +48,7 @@ static const Field fields[] = {
     {"schedule.steps", FIELD_INT64, AT(schedule.steps), 1, 1e12, 1000, NULL, false},
     {"output.checkpoint_every", FIELD_INT64, AT(checkpoint_every), 1, 1e12, 200, NULL, true},
     {"output.checkpoint_keep", FIELD_INT, AT(checkpoint_keep), 1, 1e6, 3, NULL, true},
+    {"output.merge", FIELD_BOOL, AT(merges), 0, 1, 0, NULL, true},
     {"output.gguf", FIELD_TEXT, AT(gguf), 0, 0, 0, NULL, true},
     {"output.log_every", FIELD_INT64, AT(log_every), 1, 1e12, 1, NULL, true},
     {"eval.every", FIELD_INT64, AT(eval.every), 1, 1e12, 200, NULL, true},
@@ -129,6 +135,64 @@ static bool read_eval_sources(EvalOptions *eval, Error *err)
            read_sources(eval->source_list, "eval.sources", eval->sources, &eval->n_sources, err);
 }
 
+static bool read_freeze(TrainConfig *c, Error *err)
+{
+    const size_t n = json_array_size(c->freeze_list);
+    if (c->freeze_list && !json_is_array(c->freeze_list))
+        return error_set(err, ERROR_FORMAT, "model.freeze: it is not a list of names");
+    if (n > TRAIN_FREEZE_MAX)
+        return error_set(err, ERROR_LIMIT, "model.freeze: at most %d names", TRAIN_FREEZE_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (!(c->freeze[i] = json_string_value(json_array_get(c->freeze_list, i))))
+            return error_set(err, ERROR_FORMAT, "model.freeze[%zu]: it is not a name", i);
+    c->learn.freeze = c->freeze;
+    c->learn.n_freeze = (int)n;
+    return true;
+}
+
+/* "all-linear", or a list of projections. */
+static bool read_targets(TrainConfig *c, Error *err)
+{
+    const json_t *list = c->target_list;
+    const char *word = json_string_value(list);
+    if (!list || (word && strcmp(word, "all-linear") == 0))
+        return true;
+    if (json_array_size(list) == 0)
+        return error_set(err, ERROR_FORMAT,
+                         "lora.targets: it is all-linear or a list such as [q_proj, v_proj]");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        int p = 0;
+        while (name && p < N_PROJECTIONS && strcmp(name, projection_name((Projection)p)) != 0)
+            p++;
+        if (!name || p == N_PROJECTIONS)
+            return error_set(err, ERROR_FORMAT,
+                             "lora.targets: \"%.40s\" is none of q_proj, k_proj, v_proj, o_proj, "
+                             "gate_proj, up_proj, down_proj",
+                             name ? name : "?");
+        c->learn.projections |= 1u << p;
+    }
+    return true;
+}
+
+static bool check_learning(const TrainConfig *c, Error *err)
+{
+    if (c->learn.rank == 0 && c->merges)
+        return error_set(err, ERROR_FORMAT, "output.merge: it needs an adapter (lora.rank)");
+    if (c->learn.rank > 0 && c->learn.n_freeze > 0)
+        return error_set(err, ERROR_FORMAT,
+                         "model.freeze: with lora.rank all of the model is frozen; give one of the "
+                         "two");
+    if (c->learn.rank > 0 && !c->from)
+        return error_set(err, ERROR_FORMAT,
+                         "lora.rank: an adapter needs a model to stand beside (model.from)");
+    if (c->learn.rank > 0 && c->gguf && !c->merges)
+        return error_set(err, ERROR_FORMAT,
+                         "output.gguf: an adapter is written as a folder; output.merge: true also "
+                         "writes a model");
+    return true;
+}
+
 /* What one key alone cannot say. */
 static bool check_together(TrainConfig *c, Error *err)
 {
@@ -144,6 +208,8 @@ static bool check_together(TrainConfig *c, Error *err)
         return error_set(err, ERROR_FORMAT,
                          "output.gguf: no type %.40s; none, or one that wen quantize knows",
                          c->gguf);
+    if (!check_learning(c, err))
+        return false;
     if (c->tokens % 2)
         return error_set(err, ERROR_FORMAT, "batch.tokens: %d is odd", c->tokens);
     if (c->grains & (c->grains - 1))
@@ -188,7 +254,8 @@ bool train_config_read_more(TrainConfig *c, TrainStage stage, const FieldTable *
         return false;
     }
     c->compute = (int)c->compute == 0 ? DTYPE_F32 : DTYPE_BF16; /* the choice's index until here */
-    if (read_data_sources(c, err) && read_eval_sources(&c->eval, err) && check_together(c, err))
+    if (read_data_sources(c, err) && read_eval_sources(&c->eval, err) && read_freeze(c, err) &&
+        read_targets(c, err) && check_together(c, err))
         return true;
     train_config_close(c);
     return error_add(err, "%s", path);

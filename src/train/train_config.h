@@ -8,7 +8,7 @@
 #include "train/fields.h"
 #include "train/optim.h"
 
-enum { TRAIN_SOURCES_MAX = 64 };
+enum { TRAIN_SOURCES_MAX = 64, TRAIN_FREEZE_MAX = 64 };
 
 /* Stages share all keys; some have defaults of their own. */
 typedef enum TrainStage {
@@ -44,6 +44,11 @@ typedef struct TrainConfig {
     double init_deviation;
     DType compute;         /* F32 or BF16 */
     const char *tokenizer; /* a model whose tokenizer is used; NULL: that of `from` */
+    json_t *freeze_list;   /* borrowed from json */
+    const char *freeze[TRAIN_FREEZE_MAX];
+    /* lora */
+    json_t *target_list;
+    LearnOptions learn; /* what these say */
     /* data */
     json_t *source_list; /* borrowed from json */
     TrainSource sources[TRAIN_SOURCES_MAX];
@@ -65,6 +70,7 @@ typedef struct TrainConfig {
     Schedule schedule;
     int64_t checkpoint_every, log_every;
     int checkpoint_keep;
+    bool merges;      /* with an adapter: writes the model that contains it, too */
     const char *gguf; /* type of OUT/model.gguf; NULL: none is written */
     EvalOptions eval;
     json_t *json;  /* complete, defaults filled in; owned */

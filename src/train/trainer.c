@@ -50,7 +50,8 @@ static bool open_model(Trainer *t, Error *err)
     if (!t->backend)
         t->backend = backend_open("cpu", t->options.n_threads, err);
     return t->backend && ranks_open(&t->ranks, t->backend, err) &&
-           params_open(&t->params, &t->model, t->backend, c->compute, c->divides_experts, err) &&
+           params_open(&t->params, &t->model, t->backend, c->compute, c->divides_experts, &c->learn,
+                       err) &&
            optim_open(&t->optim, &t->params, &c->optimizer,
                       c->zero == ZERO_NONE ? 1 : t->backend->n_ranks, err);
 }
@@ -92,14 +93,13 @@ static bool open_gradient(Trainer *t, Error *err)
 static bool start_masters(Trainer *t, Error *err)
 {
     const size_t bytes = sizeof(float) * t->params.size;
+    const uint64_t seed = (uint64_t)t->config->seed;
     float *masters = mem_try_alloc(bytes, "master weights", err);
     if (!masters)
         return false;
-    bool ok = true;
-    if (t->from)
-        ok = params_load(&t->params, t->from, masters, err);
-    else
-        params_init(&t->params, t->config->init_deviation, (uint64_t)t->config->seed, masters);
+    const bool ok = t->from
+                        ? params_load(&t->params, t->from, seed, masters, err)
+                        : params_init(&t->params, t->config->init_deviation, seed, masters, err);
     if (ok) {
         optim_set_masters(&t->optim, masters);
         params_publish(&t->params, masters);
@@ -148,8 +148,11 @@ static bool start_or_resume(Trainer *t, Error *err)
     int64_t step = -1;
     if (!open_folder(t, &step, err))
         return false;
+    /* A checkpoint has what learns; what is frozen comes from where it came at first. */
+    if ((step < 0 || t->params.n_frozen > 0) && !start_masters(t, err))
+        return false;
     if (step < 0)
-        return start_masters(t, err);
+        return true;
     const StageState state = state_of(t);
     return checkpoint_load(t->options.out, step, &t->progress, &t->optim,
                            gradient_memory(t->gradient), &state, t->config, err);
@@ -271,20 +274,30 @@ bool trainer_save(const Trainer *t, Error *err)
                            &t->ranks, &state, t->config, err);
 }
 
-bool trainer_export(const Trainer *t, const char *folder, Error *err)
+double trainer_learning_share(const Trainer *t)
+{
+    return (double)t->params.size / (double)config_n_parameters(&t->model);
+}
+
+bool trainer_export(const Trainer *t, ExportKind kind, const char *folder, Error *err)
 {
     Backend *b = t->backend;
     const Export e = {
         .params = &t->params,
         .masters = optim_masters(&t->optim, gradient_memory(t->gradient)),
         .config = t->model_json,
+        .from = t->config->from,
+        .lora_alpha = t->config->learn.alpha,
+        .is_rslora = t->config->learn.is_rslora,
         .text = t->text ? t->text : t->from,
         .tokenizer = t->texts.tokenizer,
         .answer_end = t->config->stage != STAGE_PRETRAIN ? model_text_answer_end(&t->texts) : -1,
     };
     if (!b->group_is_ok(b, err))
         return false;
-    return !ranks_is_first(&t->ranks) || export_model(folder, &e, err);
+    if (!ranks_is_first(&t->ranks))
+        return true;
+    return kind == EXPORT_ADAPTER ? export_adapter(folder, &e, err) : export_model(folder, &e, err);
 }
 
 /* ---- Several ranks

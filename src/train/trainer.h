@@ -47,6 +47,8 @@ const Data *trainer_data(const Trainer *t);
 const ModelText *trainer_text(const Trainer *t);
 DataText trainer_data_text(const Trainer *t);
 json_t *trainer_generation(const Trainer *t);
+/* Parameters that learn, as a share of the model's. */
+double trainer_learning_share(const Trainer *t);
 
 /* One step, on the next batch of the data. */
 bool trainer_step(Trainer *t, StepReport *report, Error *err) MUST_USE;
@@ -61,8 +63,10 @@ void trainer_end_step(Trainer *t, const StepReport *report);
 double trainer_score(Trainer *t, const Rows *rows);
 /* Writes a checkpoint. */
 bool trainer_save(const Trainer *t, Error *err) MUST_USE;
-/* Writes the model to `folder` (export.h). */
-bool trainer_export(const Trainer *t, const char *folder, Error *err) MUST_USE;
+/* Writes the model, which contains a trained adapter, or that adapter alone to `folder` (export.h).
+ */
+typedef enum ExportKind { EXPORT_MODEL, EXPORT_ADAPTER } ExportKind;
+bool trainer_export(const Trainer *t, ExportKind kind, const char *folder, Error *err) MUST_USE;
 
 /* ---- Several ranks ---------------------------------------------------------------------------
  *

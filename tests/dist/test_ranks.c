@@ -91,7 +91,7 @@ static bool train(void *context, Backend *b, Error *err)
     const OptimOptions options = {c->optimizer, 0.9, 0.95, 1e-8, 0.1, 0.5, 0.95, 0};
     const int n_parts = c->zero == ZERO_NONE ? 1 : b->n_ranks;
     if (!config_read(&config, json, err) ||
-        !params_open(&params, &config, b, c->compute, c->divides_experts, err) ||
+        !params_open(&params, &config, b, c->compute, c->divides_experts, NULL, err) ||
         !optim_open(&optim, &params, &options, n_parts, err))
         return false;
     const GradientOptions how = {.grains = GRAINS,
@@ -103,10 +103,9 @@ static bool train(void *context, Backend *b, Error *err)
     if (!gradient)
         return false;
     float *masters = mem_alloc(sizeof *masters * params.size);
-    params_init(&params, 0.1, 5, masters);
+    bool ok = params_init(&params, 0.1, 5, masters, err);
     optim_set_masters(&optim, masters);
     params_publish(&params, masters);
-    bool ok = true;
     for (int step = 0; ok && step < STEPS; step++) {
         const Rows rows = make_rows(text, step);
         const float *part;
@@ -239,8 +238,8 @@ static bool open_params(Params *params, const char *model, Backend *b)
     Error err = {0};
     json_t *json = json_loads(model, 0, NULL);
     Config config;
-    const bool ok =
-        config_read(&config, json, &err) && params_open(params, &config, b, DTYPE_F32, false, &err);
+    const bool ok = config_read(&config, json, &err) &&
+                    params_open(params, &config, b, DTYPE_F32, false, NULL, &err);
     json_decref(json);
     return ok;
 }

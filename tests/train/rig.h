@@ -46,8 +46,37 @@ typedef struct Rig {
     MoeTotals totals;
 } Rig;
 
-static void rig_open(Rig *rig, const char *json, DType type, int n_threads, int tokens_max,
-                     bool recomputes)
+static const Param *rig_param(const Params *p, int place)
+{
+    for (int i = 0; i < p->n + p->n_frozen; i++)
+        if (!params_at(p, i)->is_adapter && params_at(p, i)->place == place)
+            return params_at(p, i);
+    return NULL;
+}
+
+/* Gains and biases away from 1 and 0, or their gradients would be tested at a special point. */
+static void rig_move_vectors(Rig *rig)
+{
+    Backend *b = rig->backend;
+    Rng rng = {11};
+    const Param *param;
+    for (int place = 0; (param = rig_param(&rig->params, place)); place++) {
+        float values[64];
+        if (!param->vector)
+            continue;
+        assert_true(param->size <= 64);
+        float *at = param->is_frozen ? values : rig->masters + param->offset;
+        if (param->is_frozen)
+            b->fetch(b, values, param->vector, sizeof(float) * param->size);
+        for (size_t j = 0; j < param->size; j++)
+            at[j] += 0.2f * (float)rng_normal(&rng);
+        if (param->is_frozen)
+            b->upload(b, param->vector, values, sizeof(float) * param->size);
+    }
+}
+
+static void rig_open_learning(Rig *rig, const char *json, DType type, int n_threads, int tokens_max,
+                              bool recomputes, const LearnOptions *learn)
 {
     Error err = {0};
     json_error_t where;
@@ -67,7 +96,7 @@ static void rig_open(Rig *rig, const char *json, DType type, int n_threads, int 
     json_decref(config);
     rig->backend = backend_open("cpu", n_threads, &err);
     assert_non_null(rig->backend);
-    assert_ok(params_open(&rig->params, &rig->config, rig->backend, type, false, &err));
+    assert_ok(params_open(&rig->params, &rig->config, rig->backend, type, false, learn, &err));
     assert_ok(micro_open(&rig->micro, &rig->params, tokens_max, recomputes, &err));
     const Config *c = &rig->config;
     const size_t n_tied = (size_t)c->n_vocab * (size_t)c->d_model;
@@ -80,13 +109,15 @@ static void rig_open(Rig *rig, const char *json, DType type, int n_threads, int 
     rig->totals =
         (MoeTotals){mem_alloc(sizeof(int64_t) * n_counts), mem_alloc(sizeof(double) * n_counts),
                     mem_alloc(sizeof(double) * n_counts)};
-    params_init(&rig->params, 0.15, 7, rig->masters);
-    /* Gains and biases away from 1 and 0, or their gradients would be tested at a special point. */
-    Rng rng = {11};
-    for (int i = 0; i < rig->params.n; i++)
-        for (size_t j = 0; rig->params.items[i].vector && j < rig->params.items[i].size; j++)
-            rig->masters[rig->params.items[i].offset + j] += 0.2f * (float)rng_normal(&rng);
+    assert_ok(params_init(&rig->params, 0.15, 7, rig->masters, &err));
+    rig_move_vectors(rig);
     params_publish(&rig->params, rig->masters);
+}
+
+static inline void rig_open(Rig *rig, const char *json, DType type, int n_threads, int tokens_max,
+                            bool recomputes)
+{
+    rig_open_learning(rig, json, type, n_threads, tokens_max, recomputes, NULL);
 }
 
 static void rig_close(Rig *rig)
@@ -127,8 +158,8 @@ static double rig_gradient(Rig *rig, const Rows *rows, const int *cuts, int n_cu
                 micro_loss(&rig->micro, NULL, NULL, &unused);
             from = to;
         }
-    if (c->is_tied)
-        for (size_t i = 0; i < rig->params.items[0].size; i++)
+    if (rig->params.tied_size > 0)
+        for (size_t i = 0; i < rig->params.tied_size; i++)
             rig->flat[i] += rig->tied[i];
     assert_true(loss == unused);
     return loss;

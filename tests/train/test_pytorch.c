@@ -65,7 +65,7 @@ static void fixture_open(Fixture *f, const char *file, DType compute, int n_toke
     assert_ok(config_read(&f->config, package_config(package), &err));
     const Config *c = &f->config;
     assert_ok(f->backend = backend_open("cpu", 2, &err));
-    assert_ok(params_open(&f->params, c, f->backend, compute, false, &err));
+    assert_ok(params_open(&f->params, c, f->backend, compute, false, NULL, &err));
     assert_ok(micro_open(&f->micro, &f->params, n_tokens, false, &err));
     f->masters = mem_alloc(sizeof(float) * f->params.size);
     f->grads = mem_alloc(sizeof(float) * f->params.size);
@@ -74,7 +74,7 @@ static void fixture_open(Fixture *f, const char *file, DType compute, int n_toke
     const size_t n = (size_t)c->n_layers * (size_t)(c->n_experts + 1);
     f->totals = (MoeTotals){mem_alloc(sizeof(int64_t) * n), mem_alloc(sizeof(double) * n),
                             mem_alloc(sizeof(double) * n)};
-    assert_ok(params_load(&f->params, package, f->masters, &err));
+    assert_ok(params_load(&f->params, package, 0, f->masters, &err));
     params_publish(&f->params, f->masters);
     package_close(package);
 }
