@@ -332,8 +332,7 @@ static bool is_in_the_making(const Engine *e, const Sequence *s)
         return false;
     for (int i = 0; i < e->n_running; i++) {
         const Sequence *r = e->running[i];
-        if ((size_t)r->n_computed < n && (size_t)r->ids.n > n &&
-            r->request.cache_salt == s->request.cache_salt &&
+        if ((size_t)r->n_computed < n && (size_t)r->ids.n > n && r->salt == s->salt &&
             memcmp(r->ids.data, s->ids.data, sizeof(int32_t) * n) == 0)
             return true;
     }

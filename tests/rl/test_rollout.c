@@ -39,12 +39,12 @@ static void rig_open(Rig *rig, const char *shape, DType compute)
     assert_ok(model_text_open(&rig->text, rig->package, &err));
     assert_ok(config_read(&rig->config, package_config(rig->package), &err));
     assert_ok(rig->backend = backend_open("cpu", 2, &err));
-    assert_ok(params_open(&rig->params, &rig->config, rig->backend, compute, false, &err));
+    assert_ok(params_open(&rig->params, &rig->config, rig->backend, compute, false, NULL, &err));
     assert_ok(shards_open(&rig->shards, &rig->params, 1, NULL, &err));
     const GradientOptions options = {.grains = 1, .micro_rows = 1, .row_tokens = ROW_TOKENS};
     assert_ok(rig->gradient = gradient_open(&rig->params, &rig->shards, &options, &err));
     float *masters = mem_alloc(sizeof(float) * rig->params.size);
-    assert_ok(params_load(&rig->params, rig->package, masters, &err));
+    assert_ok(params_load(&rig->params, rig->package, 0, masters, &err));
     params_publish(&rig->params, masters);
     mem_free(masters);
 }
