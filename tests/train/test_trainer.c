@@ -72,11 +72,10 @@ static void expect_same_file(const char *a, const char *b, const char *name)
 }
 
 /* A run that is stopped and then loses a step, three times, and goes on with other threads, another
- * cut and recomputation, ends as the uninterrupted one. */
-static void check_resume(const char *model, const char *whole, const char *cut)
+ * cut and recomputation, ends as the uninterrupted one. The configuration has been written. */
+static void check_resume(const char *whole, const char *cut)
 {
     StepReport report;
-    write_config(model);
     const Run all = {.out = whole, .n_threads = 1};
     do_run(&all, true, NULL, &report);
     Error err = {0};
@@ -112,13 +111,178 @@ static void check_resume(const char *model, const char *whole, const char *cut)
 static void dense_resumes_to_the_bit(void **state)
 {
     (void)state;
-    check_resume(dense, "dense", "dense-cut");
+    write_config(dense);
+    check_resume("dense", "dense-cut");
 }
 
 static void mixture_resumes_to_the_bit(void **state)
 {
     (void)state;
-    check_resume(mixture, "moe", "moe-cut");
+    write_config(mixture);
+    check_resume("moe", "moe-cut");
+}
+
+/* ---- Adapters --------------------------------------------------------------------------------
+ */
+
+/* An adapter beside the model of the dense run. `more`: lines of the group lora. */
+static void write_lora_config(const char *more, const char *merge)
+{
+    Buf text = {0};
+    buf_printf(&text,
+               "model: {from: %s/dense/model, compute: bf16}\n"
+               "lora: {rank: 4, alpha: 8%s}\n"
+               "data:\n  sources:\n    - path: %s/lines.jsonl\n"
+               "batch: {rows: 4, tokens: 32, micro_rows: 4, grains: 2}\n"
+               "schedule: {shape: wsd, peak: 0.01, warmup_steps: 2, decay_steps: 4, steps: 12}\n"
+               "output: {checkpoint_every: 5, checkpoint_keep: 2, merge: %s}\n",
+               folder, more, folder, merge);
+    write_file("config.yaml", text.data);
+    buf_free(&text);
+}
+
+/* All tensors of two packages, to the bit. */
+static void expect_same_weights(const char *a, const char *b)
+{
+    Error err = {0};
+    char one_path[700], other_path[700];
+    snprintf(one_path, sizeof one_path, "%s/%s", folder, a);
+    snprintf(other_path, sizeof other_path, "%s/%s", folder, b);
+    Package *one, *other;
+    assert_ok(one = package_open(one_path, true, &err));
+    assert_ok(other = package_open(other_path, true, &err));
+    const TensorTable *table = package_tensors(one);
+    assert_int_equal(tensor_table_count(table), tensor_table_count(package_tensors(other)));
+    for (int i = 0; i < tensor_table_count(table); i++) {
+        const NamedTensor *t = tensor_table_at(table, i);
+        Tensor twin;
+        assert_ok(package_tensor(other, t->name, &twin, &err));
+        if (t->tensor.bytes != twin.bytes || memcmp(t->tensor.data, twin.data, twin.bytes) != 0)
+            fail_msg("%s differs between %s and %s", t->name, a, b);
+    }
+    package_close(one);
+    package_close(other);
+}
+
+/* Resumes to the bit, too; keeps only what it trains; and the model that it writes is the base with
+ * the adapter merged in. (After the dense run.) */
+static void adapter_resumes_to_the_bit(void **state)
+{
+    (void)state;
+    Error err = {0};
+    char path[700];
+    FileMap checkpoint;
+    write_lora_config("", "true");
+    check_resume("lora", "lora-cut");
+    expect_same_file("lora", "lora-cut", "adapter/adapter_model.safetensors");
+    snprintf(path, sizeof path, "%s/lora/checkpoints/12/tensors.safetensors", folder);
+    assert_ok(file_map(&checkpoint, path, &err));
+    /* Masters and two moments of A [4, in] and B [out, 4], every one on a cache line. */
+    const size_t in_and_out = (32 + 32) + (32 + 16) + (32 + 16) + (32 + 32) + 3 * (32 + 48);
+    assert_in_range(checkpoint.bytes, 3 * 4 * 2 * 4 * in_and_out,
+                    3 * 4 * 2 * 4 * in_and_out + 1024);
+    file_unmap(&checkpoint);
+
+    char base[600], adapter[600], out[600];
+    snprintf(base, sizeof base, "%s/dense/model", folder);
+    snprintf(adapter, sizeof adapter, "%s/lora/adapter", folder);
+    snprintf(out, sizeof out, "%s/merged", folder);
+    Package *package;
+    AdapterPackage *trained;
+    assert_ok(package = package_open(base, true, &err));
+    assert_ok(trained = adapter_package_open(adapter, &err));
+    assert_true(trained->scale == 2);
+    const MergedAdapter merged = {trained, 1};
+    /* The run rounds its base to bfloat16 first. */
+    const ConvertOptions rounding = {.type = "BF16", .as_safetensors = true, .n_threads = 1};
+    char rounded_path[600];
+    snprintf(rounded_path, sizeof rounded_path, "%s/rounded", folder);
+    Package *rounded;
+    assert_ok(package_convert(package, rounded_path, &rounding, &err));
+    assert_ok(rounded = package_open(rounded_path, true, &err));
+    ConvertOptions merging = rounding;
+    merging.adapters = &merged;
+    merging.n_adapters = 1;
+    assert_ok(package_convert(rounded, out, &merging, &err));
+    expect_same_weights("lora/model", "merged");
+    adapter_package_close(trained);
+    package_close(rounded);
+    package_close(package);
+}
+
+/* Only some of the matrices, no model, and a loss that falls. */
+static void adapters_learn(void **state)
+{
+    (void)state;
+    StepReport first, last;
+    char path[700];
+    write_lora_config(", rslora: true, targets: [q_proj, v_proj]", "false");
+    const Run run = {.out = "lora-some", .n_threads = 2, .steps = 11};
+    do_run(&run, true, &first, &last);
+    assert_true(last.gradient.loss < first.gradient.loss);
+    Error err = {0};
+    AdapterPackage *trained;
+    snprintf(path, sizeof path, "%s/lora-some/adapter", folder);
+    assert_ok(trained = adapter_package_open(path, &err));
+    assert_int_equal(trained->n, 4);
+    assert_true(trained->scale == 4);
+    adapter_package_close(trained);
+    snprintf(path, sizeof path, "%s/lora-some/model", folder);
+    assert_false(file_exists(path));
+}
+
+/* Frozen tensors are those of the base at the end, others are not. */
+static void frozen_tensors_stay(void **state)
+{
+    (void)state;
+    StepReport report;
+    Error err = {0};
+    char path[700];
+    write_lora_config("", "false");
+    const Run run = {.out = "frozen",
+                     .sets = {"lora.rank=0", "model.freeze=['model.embed*', '*.layers.0.*']",
+                              "model.compute=f32"},
+                     .n_sets = 3,
+                     .n_threads = 2};
+    do_run(&run, true, NULL, &report);
+    Package *base, *trained;
+    snprintf(path, sizeof path, "%s/dense/model", folder);
+    assert_ok(base = package_open(path, true, &err));
+    snprintf(path, sizeof path, "%s/frozen/model", folder);
+    assert_ok(trained = package_open(path, true, &err));
+    const TensorTable *table = package_tensors(base);
+    for (int i = 0; i < tensor_table_count(table); i++) {
+        const NamedTensor *t = tensor_table_at(table, i);
+        Tensor after;
+        assert_ok(package_tensor(trained, t->name, &after, &err));
+        const bool is_frozen = strstr(t->name, "embed") || strstr(t->name, "layers.0.");
+        if ((memcmp(after.data, t->tensor.data, after.bytes) == 0) != is_frozen)
+            fail_msg("%s %s", t->name, is_frozen ? "has changed" : "has not changed");
+    }
+    package_close(base);
+    package_close(trained);
+}
+
+static void bad_adapters_are_refused(void **state)
+{
+    (void)state;
+    Error err = {0};
+    TrainConfig c;
+    write_lora_config("", "false");
+    static const struct {
+        const char *set, *part;
+    } bad[] = {{"lora.targets=[q_proj, lm_head]", "\"lm_head\" is none of"},
+               {"lora.targets=some", "all-linear"},
+               {"lora.rank=1000", "lora.rank"},
+               {"model.freeze=[model.norm.weight]", "give one of the two"},
+               {"model.freeze=model.norm.weight", "not a list"},
+               {"output.gguf=Q8_0", "output.merge: true"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *sets[] = {bad[i].set};
+        if (train_config_read(&c, STAGE_PRETRAIN, config_path, sets, 1, &err) ||
+            !test_contains(err.message, bad[i].part))
+            fail_msg("%s: \"%s\" instead of \"%s\"", bad[i].set, err.message, bad[i].part);
+    }
 }
 
 static void loss_starts_at_ln_v_and_falls(void **state)
@@ -203,6 +367,10 @@ int main(void)
         cmocka_unit_test(broken_lines_are_named),
         cmocka_unit_test(dense_resumes_to_the_bit),
         cmocka_unit_test(mixture_resumes_to_the_bit),
+        cmocka_unit_test(adapter_resumes_to_the_bit),
+        cmocka_unit_test(adapters_learn),
+        cmocka_unit_test(frozen_tensors_stay),
+        cmocka_unit_test(bad_adapters_are_refused),
         cmocka_unit_test(another_configuration_does_not_resume),
         cmocka_unit_test(loss_starts_at_ln_v_and_falls),
     };
