@@ -227,8 +227,8 @@ static void expect_refused(const char *json, const LearnOptions *learn, ErrorCod
     Params params;
     Error err = {0};
     rig_open(&rig, json, DTYPE_F32, 1, 256, false);
-    assert_error(params_open(&params, &rig.config, rig.backend, DTYPE_F32, learn, &err), code,
-                 part);
+    assert_error(params_open(&params, &rig.config, rig.backend, DTYPE_F32, false, learn, &err),
+                 code, part);
     rig_close(&rig);
 }
 
