@@ -157,8 +157,11 @@ static bool ask(void *context, const AskOptions *options, const Question *questi
     int longest = 0;
     bool ok = make_prompts(trainer_text(t), questions, n, prompts, &longest, err) &&
               (engine = open_engine(t, n, longest, options->max_tokens, err)) != NULL;
+    const AdapterUse adapter = {trainer_adapter(t), 1};
     for (int i = 0; ok && i < n; i++) {
-        const Request request = request_for(t, options, &questions[i], &prompts[i], i);
+        Request request = request_for(t, options, &questions[i], &prompts[i], i);
+        request.adapters = &adapter;
+        request.n_adapters = adapter.adapter != NULL;
         listeners[i].calls = json_array();
         listeners[i].id = engine_add(engine, &request, err);
         ok = listeners[i].id > 0 || error_add(err, "question %d", i + 1);

@@ -19,11 +19,11 @@ Reference *reference_open(const char *path, const Model *like, int row_tokens, E
     float *masters = NULL;
     r->row_tokens = row_tokens;
     Package *package = package_open(path, true, err);
-    bool ok = package &&
-              params_open(&r->params, &like->config, like->backend, like->matrix_type, false, err);
+    bool ok = package && params_open(&r->params, &like->config, like->backend, like->matrix_type,
+                                     false, NULL, err);
     ok =
         ok && (masters = mem_try_alloc(sizeof(float) * r->params.size, "the reference model", err));
-    ok = ok && params_load(&r->params, package, masters, err) &&
+    ok = ok && params_load(&r->params, package, 0, masters, err) &&
          micro_open(&r->micro, &r->params, row_tokens, false, err);
     if (ok)
         params_publish(&r->params, masters);

@@ -145,6 +145,7 @@ static RolloutOptions rollout_options(const RlStage *s, const Trainer *t, int at
     const bool is_hybrid = chat_template_is_hybrid(trainer_text(t)->chat);
     const uint64_t step = (uint64_t)trainer_progress(t)->step;
     return (RolloutOptions){
+        .adapter = trainer_adapter(t),
         .group = c->group,
         .max_tokens = c->max_tokens,
         .max_turns = c->max_turns,

@@ -192,7 +192,10 @@ static bool take_event(Speaker *s, const Event *e)
 static bool ask(const Making *m, Speaker *s, int i, Error *err)
 {
     Rollout *r = s->rollout;
+    const AdapterUse adapter = {m->options->adapter, 1};
     Request request = request_defaults();
+    request.adapters = &adapter;
+    request.n_adapters = adapter.adapter != NULL;
     request.prompt = r->ids.data;
     request.n_prompt = r->ids.n;
     request.max_tokens = m->options->max_tokens - r->n_sampled;

@@ -25,6 +25,7 @@ typedef struct RolloutOptions {
     uint64_t seed;          /* answer i is drawn with seed + i */
     const int32_t *eos_ids; /* beside the model's own */
     int n_eos;
+    const Adapter *adapter; /* beside the model; NULL: none */
 } RolloutOptions;
 
 /* One answer. */

@@ -199,6 +199,7 @@ const TrainConfig *trainer_config(const Trainer *t) { return t->config; }
 const char *trainer_folder(const Trainer *t) { return t->options.out; }
 const Progress *trainer_progress(const Trainer *t) { return &t->progress; }
 Model *trainer_model(const Trainer *t) { return t->params.model; }
+const Adapter *trainer_adapter(const Trainer *t) { return t->params.adapter; }
 const Data *trainer_data(const Trainer *t) { return &t->data; }
 const ModelText *trainer_text(const Trainer *t) { return &t->texts; }
 

@@ -41,6 +41,8 @@ const char *trainer_folder(const Trainer *t);
 const Progress *trainer_progress(const Trainer *t);
 /* The model in training; its weights change with every step. */
 Model *trainer_model(const Trainer *t);
+/* The adapter that learns beside it, or NULL. */
+const Adapter *trainer_adapter(const Trainer *t);
 const Data *trainer_data(const Trainer *t);
 /* Its tokenizer and chat template; how other data is read like the run's own; its
  * generation_config.json, or NULL. */
