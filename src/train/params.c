@@ -260,7 +260,8 @@ bool params_open(Params *p, const Config *c, Backend *b, DType type, bool divide
     static const LearnOptions everything;
     *p = (Params){.divides_experts = divides_experts && b->n_ranks > 1};
     if (p->divides_experts && c->n_experts % b->n_ranks)
-        return error_set(err, ERROR_ARGUMENT, "run.expert_parallel: %d experts cannot be divided over %d ranks",
+        return error_set(err, ERROR_ARGUMENT,
+                         "run.expert_parallel: %d experts cannot be divided over %d ranks",
                          c->n_experts, b->n_ranks);
     const int n_low_rank = 2 * N_PROJECTIONS * c->n_layers;
     p->items = ARENA_ARRAY(&p->arena, Param, 3 + 15 * c->n_layers + n_low_rank);
