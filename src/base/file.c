@@ -49,6 +49,12 @@ void file_map_release(const FileMap *map)
         (void)madvise((void *)(uintptr_t)map->data, map->bytes, MADV_DONTNEED);
 }
 
+void file_map_scattered(const FileMap *map)
+{
+    if (map->data)
+        (void)madvise((void *)(uintptr_t)map->data, map->bytes, MADV_RANDOM);
+}
+
 bool file_read(Buf *out, const char *path, size_t bytes_max, Error *err)
 {
     bool is_stdin = strcmp(path, "-") == 0;

@@ -13,6 +13,8 @@ bool file_map(FileMap *map, const char *path, Error *err) MUST_USE;
 void file_unmap(FileMap *map);
 /* Lets go of the memory that a mapping's pages take; reading them again reads the file. */
 void file_map_release(const FileMap *map);
+/* Small parts will be read here and there: nothing is to be read ahead. */
+void file_map_scattered(const FileMap *map);
 
 /* Reads a file ("-" is standard input) of at most bytes_max bytes into a Buf. */
 bool file_read(Buf *out, const char *path, size_t bytes_max, Error *err) MUST_USE;

@@ -140,6 +140,8 @@ const Rows *data_next(Data *d)
     }
     d->row_start[d->rows] = n_docs;
     d->doc_start[n_docs] = n_tokens;
+    for (int i = 0; i < d->n_sources; i++)
+        data_source_release(&d->sources[i]);
     d->batch = (Rows){d->rows, d->row_start, d->doc_start, d->ids, d->targets, d->weights};
     return &d->batch;
 }

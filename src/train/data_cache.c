@@ -41,6 +41,7 @@ bool data_cache_open(DataCache *c, const char *path)
             c->counts = header.counts;
             c->blocks = (const CacheBlock *)(c->map.data + header.blocks_at);
             c->n_blocks = header.n_blocks;
+            file_map_scattered(&c->map); /* epochs are shuffled */
             return true;
         }
     }

@@ -146,6 +146,8 @@ DataDocument data_source_document(const DataSource *s, int64_t i)
     return data_cache_document(&s->cache, i);
 }
 
+void data_source_release(const DataSource *s) { file_map_release(&s->cache.map); }
+
 uint64_t data_source_key(const DataSource *s)
 {
     return rng_counter(s->cache.origin.key, s->cache.origin.content,

@@ -23,6 +23,8 @@ void data_source_close(DataSource *s); /* a zeroed one is fine */
 
 const DocumentCounts *data_source_counts(const DataSource *s);
 DataDocument data_source_document(const DataSource *s, int64_t i);
+/* Lets go of the memory that documents take which were looked at; those stay valid. */
+void data_source_release(const DataSource *s);
 /* Tells these documents from all others. */
 uint64_t data_source_key(const DataSource *s);
 
