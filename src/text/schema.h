@@ -119,7 +119,8 @@ typedef struct Schema {
     RxPool *pool;
     Arena arena;
     Error *err;
-    bool is_compact; /* ", " and ": " and no other white space */
+    bool ref_is_alone; /* before draft 2019-09: what stands beside $ref is ignored */
+    bool is_compact;   /* ", " and ": " and no other white space */
     size_t work;
     int depth, void_depth;
     json_t *made_lists;

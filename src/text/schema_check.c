@@ -294,6 +294,12 @@ static bool check(Schema *s, json_t *schema, const json_t *value, bool *ok)
         return schema_fail(s, ERROR_UNSUPPORTED, schema, "$ref",
                            "refers to itself without an object or array between");
     Check c = {s, schema, value, false};
+    json_t *ref = json_object_get(schema, "$ref");
+    if (s->ref_is_alone && json_is_string(ref)) {
+        *ok = check_keyword(&c, "$ref", ref);
+        s->depth--;
+        return !c.failed;
+    }
     json_object_foreach(schema, keyword, argument)
     {
         *ok = *ok && check_keyword(&c, keyword, argument);

@@ -30,7 +30,14 @@ static void find_in(Schema *s, json_t *value, int depth)
     json_object_foreach(value, key, item) find_in(s, item, depth + 1);
 }
 
-void schema_find_resources(Schema *s) { find_in(s, s->root, 0); }
+void schema_find_resources(Schema *s)
+{
+    static const char *const old[] = {"/draft-03/", "/draft-04/", "/draft-06/", "/draft-07/"};
+    const char *dialect = json_string_value(json_object_get(s->root, "$schema"));
+    for (size_t i = 0; dialect && i < sizeof old / sizeof *old; i++)
+        s->ref_is_alone |= strstr(dialect, old[i]) != NULL;
+    find_in(s, s->root, 0);
+}
 
 /* ---- Pointers -------------------------------------------------------------------------------- */
 

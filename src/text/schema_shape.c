@@ -280,8 +280,14 @@ bool schema_apply(Schema *s, Demand d, Shapes *shapes)
     if (++s->depth > SCHEMA_DEPTH_MAX)
         return schema_fail(s, ERROR_UNSUPPORTED, d.schema, "$ref",
                            "refers to itself without an object or array between");
-    bool ok =
-        d.is_negated ? apply_negative(s, d.schema, shapes) : apply_positive(s, d.schema, shapes);
+    bool ok;
+    if (s->ref_is_alone && json_is_string(json_object_get(d.schema, "$ref"))) {
+        json_t *target = schema_resolve(s, d.schema, "$ref");
+        ok = target && schema_apply(s, (Demand){target, d.is_negated}, shapes);
+    } else {
+        ok = d.is_negated ? apply_negative(s, d.schema, shapes)
+                          : apply_positive(s, d.schema, shapes);
+    }
     s->depth--;
     return ok;
 }
