@@ -134,6 +134,13 @@ Rx schema_number(RxPool *p)
     return rx_concat(p, decimal(p), rx_optional(p, exponent));
 }
 
+Rx schema_fractional(RxPool *p)
+{
+    Rx any = many_digits(p, 0, RX_MANY);
+    Rx nonzero = rx_concat(p, any, rx_concat(p, digits(p, 1, 9), any));
+    return rx_concat(p, schema_integer(p), rx_concat(p, rx_literal(p, STR(".")), nonzero));
+}
+
 /* ---- Numbers: values ------------------------------------------------------------------------- */
 
 /* |value| in plain decimals: "12.5". */
@@ -188,6 +195,23 @@ Rx schema_number_literal(RxPool *p, const json_t *number)
         literal = rx_or(p, literal, rx_literal(p, str_slice(buf_str(&text), 0, text.bytes - 2)));
     buf_free(&text);
     return literal;
+}
+
+Rx schema_other_number(RxPool *p, const json_t *number)
+{
+    Buf text = {0};
+    if (is_negative(number))
+        buf_putc(&text, '-');
+    put_plain(&text, number);
+    Rx zeros = rx_repeat(p, digits(p, 0, 0), 0, RX_MANY), same = rx_literal(p, buf_str(&text));
+    if (str_find(buf_str(&text), STR("."), 0) >= 0)
+        same = rx_concat(p, same, zeros);
+    else
+        same = rx_concat(p, same,
+                         rx_optional(p, rx_concat(p, rx_literal(p, STR(".")),
+                                                  rx_concat(p, digits(p, 0, 0), zeros))));
+    buf_free(&text);
+    return rx_and(p, decimal(p), rx_not(p, same));
 }
 
 int schema_compare_numbers(const json_t *a, const json_t *b)
@@ -318,14 +342,14 @@ static bool read_unit(const json_t *value, uint64_t *unit, int *scale)
     return ok && *unit > 0;
 }
 
-Rx schema_multiple(RxPool *p, const json_t *unit)
+Rx schema_multiple(RxPool *p, const json_t *unit, bool is_negated)
 {
     uint64_t whole;
     int scale;
     if (!read_unit(unit, &whole, &scale))
         return RX_VOID;
-    return rx_and(p, decimal(p),
-                  rx_concat(p, rx_optional(p, minus(p)), rx_multiple(p, whole, scale)));
+    Rx multiple = rx_concat(p, rx_optional(p, minus(p)), rx_multiple(p, whole, scale));
+    return rx_and(p, decimal(p), is_negated ? rx_not(p, multiple) : multiple);
 }
 
 bool schema_is_multiple(const json_t *number, const json_t *unit)

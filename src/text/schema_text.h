@@ -12,6 +12,11 @@ bool schema_format(RxPool *p, Str name, Rx *out);
 /* "-?(0|[1-9]...)", without and with fraction and exponent. */
 Rx schema_integer(RxPool *p);
 Rx schema_number(RxPool *p);
+/* Numbers that are not whole; without exponent, as all sets that speak about values are: so that a
+ * number is in one exactly when its spelling is. */
+Rx schema_fractional(RxPool *p);
+/* Plain decimal spellings of other numbers than this one. */
+Rx schema_other_number(RxPool *p, const json_t *number);
 
 typedef struct NumberBound {
     bool is_set, is_strict;
@@ -20,8 +25,9 @@ typedef struct NumberBound {
 
 /* Plain decimal numbers (no exponent) from low to high. */
 Rx schema_range(RxPool *p, NumberBound low, NumberBound high);
-/* Plain decimal multiples of a positive number; RX_VOID if it has too many digits. */
-Rx schema_multiple(RxPool *p, const json_t *unit);
+/* Plain decimal multiples of a positive number, or numbers that are none; RX_VOID if it has too
+ * many digits. */
+Rx schema_multiple(RxPool *p, const json_t *unit, bool is_negated);
 /* Appends a number as it is spelled in an answer. */
 void schema_put_number(Buf *out, const json_t *number);
 /* The spellings that are accepted for it: 2 is also 2.0 where the schema says so. */

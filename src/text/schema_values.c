@@ -46,7 +46,7 @@ bool apply_type(Schema *s, json_t *schema, json_t *value, bool is_negated, Shape
             x->is_integer |= only_integer;
         } else if (only_integer) {
             x->types &= ~types | VALUE_NUMBER;
-            x->number = rx_and(s->pool, x->number, rx_not(s->pool, schema_integer(s->pool)));
+            x->number = rx_and(s->pool, x->number, schema_fractional(s->pool));
         } else {
             x->types &= ~types;
         }
@@ -92,15 +92,9 @@ static bool exclude_value(Schema *s, json_t *schema, const json_t *value, Shape 
         buf_free(&text);
         return true;
     case JSON_INTEGER:
-    case JSON_REAL: {
-        Rx literal = schema_number_literal(s->pool, value);
-        Rx zeros = rx_repeat(s->pool, rx_literal(s->pool, STR("0")), 1, RX_MANY);
-        Rx padded = rx_concat(
-            s->pool, literal,
-            rx_optional(s->pool, rx_concat(s->pool, rx_literal(s->pool, STR(".")), zeros)));
-        x->number = rx_and(s->pool, x->number, rx_not(s->pool, padded));
+    case JSON_REAL:
+        x->number = rx_and(s->pool, x->number, schema_other_number(s->pool, value));
         return true;
-    }
     case JSON_ARRAY:
         if (json_array_size(value) == 0 && x->items_min == 0) /* not []: at least one */
             x->items_min = 1;
@@ -167,14 +161,14 @@ bool apply_multiple(Schema *s, json_t *schema, json_t *value, bool is_negated, S
 {
     if (!json_is_number(value) || json_number_value(value) <= 0)
         return schema_is_wrong(s, schema, "multipleOf", "a number above 0");
-    Rx multiple = schema_multiple(s->pool, value);
+    Rx multiple = schema_multiple(s->pool, value, is_negated);
     if (multiple == RX_VOID)
         return schema_fail(s, ERROR_UNSUPPORTED, schema, "multipleOf", "too many digits");
     for (size_t i = 0; i < shapes->n; i++) {
         Shape *x = &shapes->items[i];
         if (is_negated)
             x->types &= VALUE_NUMBER;
-        x->number = rx_and(s->pool, x->number, is_negated ? rx_not(s->pool, multiple) : multiple);
+        x->number = rx_and(s->pool, x->number, multiple);
     }
     return true;
 }
