@@ -23,7 +23,6 @@ static void make_punctuation(Schema *s)
     Rx space = s->is_compact ? RX_EMPTY : make_space(p);
     Rx blank = s->is_compact ? rx_literal(p, STR(" ")) : space;
     Rx before_colon = s->is_compact ? RX_EMPTY : rx_optional(p, rx_literal(p, STR(" ")));
-    s->space = space;
     s->comma = rx_concat(p, space, rx_concat(p, rx_literal(p, STR(",")), blank));
     s->colon = rx_concat(p, before_colon, rx_concat(p, rx_literal(p, STR(":")), blank));
     s->array_open = rx_concat(p, rx_literal(p, STR("[")), space);

@@ -5,7 +5,14 @@
 
 #include <string.h>
 
-enum { CLASSES_MAX = UINT16_MAX - 1 };
+enum {
+    CLASSES_MAX = UINT16_MAX - 1,
+    /* Some intersections have more states than anybody can look at. Past these, what is not known to
+     * be void counts as alive. */
+    SEARCH_WORK_MAX = 1 << 16,
+    SEARCHES_WORK_MAX = 1 << 22,
+    LATE_SEARCH_WORK_MAX = 1 << 8,
+};
 
 /* ---- Classes --------------------------------------------------------------------------------- */
 
@@ -135,6 +142,7 @@ static Rx derive_known(RxPool *p, Rx a, uint8_t byte)
     case RX_KIND_OR:
     case RX_KIND_AND: {
         size_t from = p->n_scratch;
+        p->work += n.b;
         for (uint32_t i = 0; i < n.b; i++) {
             Rx item = derive(p, p->lists[n.a + i], byte);
             rx_scratch_push(p, item);
@@ -167,6 +175,7 @@ static Rx derive(RxPool *p, Rx a, uint8_t byte)
     uint32_t known;
     if (pair_map_find(&p->derived, key, &known))
         return known;
+    p->work++;
     Rx d = derive_known(p, a, byte);
     pair_map_put(&p->derived, key, d);
     return d;
@@ -208,11 +217,15 @@ static bool search_alive(RxPool *p, Rx start)
     Found *found = NULL;
     size_t n = 0, n_max = 0;
     PairMap seen = {0};
-    bool is_alive = false;
+    bool is_alive = false, is_given_up = false;
+    uint64_t begun = p->work;
+    uint64_t limit =
+        p->search_work < SEARCHES_WORK_MAX ? SEARCH_WORK_MAX : LATE_SEARCH_WORK_MAX;
     found = mem_more(found, sizeof *found, n, &n_max);
     found[n++] = (Found){start, 0};
     pair_map_put(&seen, start, 0);
-    for (size_t i = 0; i < n && !is_alive; i++) {
+    for (size_t i = 0; i < n && !is_alive && !is_given_up; i++) {
+        is_given_up = p->work - begun > limit;
         int classes = rx_classes(p, found[i].a);
         const ByteClasses *c = p->classes[classes];
         for (int k = 0; k < c->n && !is_alive; k++) {
@@ -229,11 +242,12 @@ static bool search_alive(RxPool *p, Rx start)
                 know_alive(p, found, (uint32_t)n - 1);
         }
     }
-    for (size_t i = 0; i < n && !is_alive; i++)
+    for (size_t i = 0; i < n && !is_alive && !is_given_up; i++)
         p->nodes[found[i].a].flags |= RX_KNOWN_VOID;
+    p->search_work += p->work - begun;
     mem_free(found);
     pair_map_close(&seen);
-    return is_alive;
+    return is_alive || is_given_up;
 }
 
 bool rx_is_void(RxPool *p, Rx a)

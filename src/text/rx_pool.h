@@ -58,6 +58,8 @@ typedef struct RxPool {
     size_t n_classes, n_classes_max;
     HashIndex class_index;
     PairMap joins;   /* (a, b) -> classes */
+    uint64_t work;        /* done on derivatives so far: parts looked at */
+    uint64_t search_work; /* of it, to find out what is void */
     PairMap derived; /* (expression, class) -> expression */
     Rx *scratch;     /* for making lists */
     size_t n_scratch, n_scratch_max;

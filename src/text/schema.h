@@ -136,7 +136,7 @@ typedef struct Schema {
     size_t n_verdicts, n_verdicts_max;
 
     Rx any_char, any_string; /* one character, any number of them, as spelled in JSON */
-    Rx space, comma, colon, array_open, array_close, object_open, object_close;
+    Rx comma, colon, array_open, array_close, object_open, object_close;
 } Schema;
 
 /* ---- schema_shape.c -------------------------------------------------------------------------- */
