@@ -322,7 +322,7 @@ typedef struct wen_event {
     int call_i;
     int32_t id;         /* TOKEN */
     float logprob;      /* TOKEN: log-softmax of the raw logits; 0 if is_forced */
-    bool is_forced;     /* TOKEN: put there to end the thought, not drawn */
+    bool is_forced;     /* TOKEN: put there to end the thought or by the form, not drawn */
     const wen_top *top; /* TOKEN: n_top alternatives, best first */
     int n_top;
     wen_finish finish; /* DONE */

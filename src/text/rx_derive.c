@@ -7,8 +7,8 @@
 
 enum {
     CLASSES_MAX = UINT16_MAX - 1,
-    /* Some intersections have more states than anybody can look at. Past these, what is not known to
-     * be void counts as alive. */
+    /* Some intersections have more states than anybody can look at. Past these, what is not known
+     * to be void counts as alive. */
     SEARCH_WORK_MAX = 1 << 16,
     SEARCHES_WORK_MAX = 1 << 22,
     LATE_SEARCH_WORK_MAX = 1 << 8,
@@ -219,8 +219,7 @@ static bool search_alive(RxPool *p, Rx start)
     PairMap seen = {0};
     bool is_alive = false, is_given_up = false;
     uint64_t begun = p->work;
-    uint64_t limit =
-        p->search_work < SEARCHES_WORK_MAX ? SEARCH_WORK_MAX : LATE_SEARCH_WORK_MAX;
+    uint64_t limit = p->search_work < SEARCHES_WORK_MAX ? SEARCH_WORK_MAX : LATE_SEARCH_WORK_MAX;
     found = mem_more(found, sizeof *found, n, &n_max);
     found[n++] = (Found){start, 0};
     pair_map_put(&seen, start, 0);
