@@ -19,7 +19,7 @@
 
 enum {
     SCHEMA_SHAPES_MAX = 2048,  /* of one list of demands */
-    SCHEMA_WORK_MAX = 1 << 21, /* keywords looked at, in all */
+    SCHEMA_WORK_MAX = 1 << 18, /* keywords looked at, in all */
     SCHEMA_DEPTH_MAX = 48,     /* of references and combinators without a property between */
     SCHEMA_COUNT_MAX = 16384,  /* minItems, maxItems, minProperties, maxProperties */
     SCHEMA_PATTERNS_MAX = 8,   /* patternProperties that may hold for one name */
