@@ -5,6 +5,7 @@
 #define WEN_CLI_COMMANDS_H
 
 int cmd_data(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_render(int argc, char **argv);
