@@ -110,6 +110,7 @@ RANDOM_MODEL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/random_model/*.
 $(B)/tools/make_model: $(RANDOM_MODEL_OBJECTS)
 $(RANDOM_MODEL_OBJECTS) $(B)/tools/make_model.o: CFLAGS += -Itools
 $(B)/src/text/qwen_tokens.o: models/chat_template.jinja
+$(B)/src/eval/scope.o: configs/eval/out_of_scope.jsonl
 
 tools: $(TOOLS)
 

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/model_args.h"
 #include "cli/term.h"
+#include "eval/compare.h"
 #include "eval/eval_run.h"
 #include "eval/eval_samples.h"
 #include "eval/file_task.h"
@@ -23,12 +24,14 @@ typedef struct Eval {
     ModelArgs model_args;
     const char *path; /* the model */
     ArgList tasks, problems;
-    const char *mode, *plain, *budgets, *languages, *out;
+    const char *mode, *plain, *budgets, *languages, *by, *out;
     int64_t n, seed, n_at_once, max_tokens, top_k;
     double temperature, top_p;
-    bool is_json;
+    bool is_json, compares;
     /* Read from these. */
+    EvalSplit split; /* EVAL_SPLIT_NONE: as each task has it */
     TaskList list;
+    wen_model *text; /* the model's tokenizer, when a task needs it; NULL: not yet */
     EvalModes modes;
     EvalSettings settings;
     bool plain_by_flag;
@@ -48,12 +51,42 @@ static bool read_modes(Eval *e, Error *err)
     e->plain_by_flag = strcmp(e->plain, "flag") == 0;
     if (!e->plain_by_flag && strcmp(e->plain, "switch") != 0)
         return error_set(err, ERROR_ARGUMENT, "--plain %.40s: not one of switch, flag", e->plain);
+    static const char *const splits[N_EVAL_SPLITS] = {"", "level", "lang", "kind"};
+    for (int i = 1; e->by && i < N_EVAL_SPLITS; i++)
+        if (strcmp(e->by, splits[i]) == 0)
+            e->split = (EvalSplit)i;
+    if (e->by && !e->split)
+        return error_set(err, ERROR_ARGUMENT, "--by %.40s: not one of level, lang, kind", e->by);
     return !e->budgets || eval_budgets_read(e->budgets, &e->settings, err);
+}
+
+/* Needs the tokenizer only. */
+static int count_tokens(void *context, const json_t *messages, Error *err)
+{
+    Eval *e = context;
+    wen_error failure;
+    if (!e->text && !(e->text = model_args_open(&e->model_args, e->path, WEN_LOAD_TEXT))) {
+        error_set(err, ERROR_IO, "%s: its tokenizer cannot be read", e->path);
+        return -1;
+    }
+    wen_request request = wen_request_defaults();
+    char *text = json_dumps(messages, JSON_COMPACT);
+    int32_t *ids = NULL;
+    int n = -1;
+    request.messages = text;
+    if (!wen_prompt_ids(e->text, &request, &ids, &n, &failure)) {
+        error_set(err, (ErrorCode)failure.code, "%s", failure.message);
+        n = -1;
+    }
+    wen_free(ids);
+    free(text);
+    return n;
 }
 
 static bool read_tasks(Eval *e, Error *err)
 {
-    FamilyDraw draw = {.n = e->n ? (int)e->n : 1000, .seed = e->seed};
+    FamilyDraw draw = {
+        .n = e->n ? (int)e->n : 1000, .seed = e->seed, .count = count_tokens, .count_context = e};
     if (e->tasks.n + e->problems.n == 0)
         return error_set(err, ERROR_ARGUMENT, "give --tasks or --problems");
     if (!task_langs_read(e->languages, draw.langs, err))
@@ -143,11 +176,15 @@ static bool report(const Eval *e, const EvalRecords *r, const json_t *identified
         putchar('\n');
     } else if (ok) {
         Buf table = {0};
-        eval_table(r, &table);
+        eval_table(r, e->split, &table);
         fwrite(table.data, 1, table.bytes, stdout);
         buf_free(&table);
     }
     json_decref(results);
+    for (int t = 0; t < r->tasks->n; t++)
+        if (ok && r->left_out[t].n > 0)
+            term_note("%s: %d prompts do not fit and are left out (%s)", r->tasks->items[t]->name,
+                      r->left_out[t].n, r->left_out[t].why);
     if (ok && r->n_asked > 0)
         fprintf(stderr, "%lld replies, %lld tokens, %.1f s, %.0f tokens/s", (long long)r->n_asked,
                 (long long)r->n_tokens, r->seconds, (double)r->n_tokens / r->seconds);
@@ -186,6 +223,20 @@ static bool run(Eval *e, wen_model *model, wen_engine *engine, Error *err)
     return ok;
 }
 
+/* `wen eval --compare DIR...`: the words are folders. */
+static int compare(const ArgWords *words)
+{
+    Buf table = {0};
+    Error err = {0};
+    const bool ok = eval_compare(words->words, words->n, &table, &err);
+    if (ok)
+        fwrite(table.data, 1, table.bytes, stdout);
+    else
+        term_note("%s", err.message);
+    buf_free(&table);
+    return term_finish_output() && ok ? 0 : 1;
+}
+
 int cmd_eval(int argc, char **argv)
 {
     Eval e = {.model_args = model_args_defaults(),
@@ -198,7 +249,7 @@ int cmd_eval(int argc, char **argv)
               .top_p = (double)NAN};
     Arg options[OPTIONS_MAX] = {
         {"tasks", 't', ARG_LIST, &e.tasks, "NAME[:LEVELS],...",
-         "families, such as chain:2-4,letters; domains; all", 0, 0},
+         "families, such as chain:2-4,letters; domains; all; out_of_scope; card", 0, 0},
         {"problems", 'p', ARG_LIST, &e.problems, "FILE", "problems of a file, an object a line", 0,
          0},
         {"n", 'n', ARG_INT, &e.n, "N", "problems a family (1000; of a file: all)", 1, 1 << 24},
@@ -217,9 +268,12 @@ int cmd_eval(int argc, char **argv)
         {"temperature", 0, ARG_REAL, &e.temperature, "X", "0 is greedy (0)", 0, 100},
         {"top-p", 0, ARG_REAL, &e.top_p, "X", "with a temperature (the model's own)", 0, 1},
         {"top-k", 0, ARG_INT, &e.top_k, "N", "with a temperature (the model's own)", 0, 1 << 20},
+        {"by", 0, ARG_TEXT, &e.by, "WHAT", "rows by level, lang or kind too", 0, 0},
         {"out", 'o', ARG_TEXT, &e.out, "DIR",
          "keep results.json and all replies there; the same command goes on", 0, 0},
         {"json", 0, ARG_FLAG, &e.is_json, NULL, "print results.json instead of tables", 0, 0},
+        {"compare", 0, ARG_FLAG, &e.compares, NULL,
+         "instead: a table of results, a column for each DIR or NAME=DIR", 0, 0},
     };
     int n_options = 0;
     while (options[n_options].name)
@@ -227,24 +281,29 @@ int cmd_eval(int argc, char **argv)
     model_args_put(&e.model_args, MODEL_ARGS_ALL, options, n_options);
     const ArgSpec spec = {
         .command = "eval",
-        .usage = "MODEL --tasks NAME[:LEVELS],... [--out DIR]",
+        .usage = "MODEL --tasks NAME[:LEVELS],... [--out DIR] | --compare DIR...",
         .about =
             "Asks a model held-out problems of the task families (\"wen data families\" lists\n"
             "them) or of a file, thinking and not thinking, and prints accuracies with their\n"
             "standard errors as Markdown. Answers are greedy unless a temperature is given.",
         .options = options,
         .n_words_min = 1,
-        .n_words_max = 1,
+        .n_words_max = COMPARE_MAX,
     };
     ArgWords words;
     Error err = {0};
     int status;
     if (!args_parse(&spec, argc, argv, &words, &status))
         return status;
+    if (e.compares)
+        return compare(&words);
+    if (words.n > 1)
+        return term_usage("eval", "give one MODEL");
     e.path = words.words[0];
     if (!model_args_check(&e.model_args, &err) || !read_modes(&e, &err))
         return term_usage("eval", err.message);
     if (!read_tasks(&e, &err)) {
+        wen_model_close(e.text);
         task_list_close(&e.list);
         return err.code == ERROR_ARGUMENT ? term_usage("eval", err.message)
                                           : (term_note("%s", err.message), 1);
@@ -257,6 +316,7 @@ int cmd_eval(int argc, char **argv)
         term_note("%s", err.message);
     wen_engine_close(engine);
     wen_model_close(model);
+    wen_model_close(e.text);
     task_list_close(&e.list);
     return term_finish_output() && ok ? 0 : 1;
 }

@@ -75,7 +75,8 @@ static uint64_t doc_hash(const json_t *doc)
     return hash;
 }
 
-static bool send(Loop *l, Talk *t, int slot, Error *err)
+/* Not *fits: the conversation is longer than the context. */
+static bool send(Loop *l, Talk *t, int slot, bool *fits, Error *err)
 {
     const EvalSetting *setting = &l->r->settings->items[t->setting_i];
     const EvalPrompt prompt = {.messages = t->c.messages,
@@ -83,7 +84,8 @@ static bool send(Loop *l, Talk *t, int slot, Error *err)
                                .think = setting->think,
                                .budget = setting->budget,
                                .seed = l->job->seed + t->case_i};
-    return l->asker->start(l->asker->context, slot, &prompt, err) || talk_error(l, t, err);
+    *fits = l->asker->start(l->asker->context, slot, &prompt, err);
+    return *fits || err->code == ERROR_LIMIT || talk_error(l, t, err);
 }
 
 static void finish(Loop *l, Talk *t)
@@ -101,26 +103,49 @@ static void finish(Loop *l, Talk *t)
     l->r->n_tokens += t->record.reply_tokens;
 }
 
-/* Takes the loop's turn. Sets *is_over, or sends what follows. */
-static bool take(Loop *l, Talk *t, int slot, bool *is_over, Error *err)
+/* Takes the loop's turn. Sets *is_over, or sends what follows. A conversation that has outgrown the
+ * context is over: its next turn is empty. */
+static bool take(Loop *l, Talk *t, int slot, bool *is_talk_over, Error *err)
 {
     const EvalTask *task = l->r->tasks->items[t->task_i];
     EvalTurn *turn = &l->turn;
-    json_array_append_new(t->turns, eval_sample_turn(turn));
-    t->record.prompt_tokens = turn->prompt_tokens;
-    t->record.thinking_tokens += turn->thinking_tokens;
-    t->record.reply_tokens += turn->reply_tokens;
-    t->record.is_cut |= strcmp(turn->finish, "length") == 0;
-    t->record.was_closed |= turn->was_closed;
-    t->c.n_turns++;
-    *is_over = !task->take(task, &t->c, turn, t->record.values);
-    if (!*is_over)
-        return send(l, t, slot, err);
-    finish(l, t);
+    for (bool fits = false; !fits;) {
+        json_array_append_new(t->turns, eval_sample_turn(turn));
+        t->record.prompt_tokens = turn->prompt_tokens;
+        t->record.thinking_tokens += turn->thinking_tokens;
+        t->record.reply_tokens += turn->reply_tokens;
+        t->record.is_cut |= strcmp(turn->finish, "length") == 0;
+        t->record.was_closed |= turn->was_closed;
+        t->c.n_turns++;
+        *is_talk_over = !task->take(task, &t->c, turn, t->record.values);
+        if (*is_talk_over) {
+            finish(l, t);
+            return true;
+        }
+        if (!send(l, t, slot, &fits, err))
+            return false;
+        eval_turn_clear(turn);
+        turn->finish = "length";
+    }
     return true;
 }
 
+/* A prompt that does not fit is no case. */
+static void leave_out(Loop *l, Talk *t, const Error *why)
+{
+    EvalRecords *r = l->r;
+    EvalLeftOut *left_out = &r->left_out[t->task_i];
+    if (left_out->n++ == 0)
+        snprintf(left_out->why, sizeof left_out->why, "%.199s", why->message);
+    eval_case_close(r->tasks->items[t->task_i], &t->c);
+    json_decref(t->turns);
+    t->turns = NULL;
+    t->is_done = true;
+}
+
 /* ---- The next one ---------------------------------------------------------------------------- */
+
+static bool has_room(const Loop *l) { return l->n_begun - l->n_written < l->n_ring; }
 
 static bool is_over(const Loop *l) { return l->task_i == l->r->tasks->n; }
 
@@ -169,7 +194,7 @@ static bool open_next(Loop *l, Talk *t, bool *is_new, Error *err)
 /* Begins conversations until the slot has one or there is none. */
 static bool begin(Loop *l, int slot, Error *err)
 {
-    while (!is_over(l) && l->slots[slot] < 0) {
+    while (!is_over(l) && l->slots[slot] < 0 && has_room(l)) {
         Talk *t = talk_at(l, l->n_begun);
         bool is_new;
         if (!open_next(l, t, &is_new, err))
@@ -179,9 +204,14 @@ static bool begin(Loop *l, int slot, Error *err)
             continue;
         t->turns = json_array();
         t->is_done = false;
-        l->slots[slot] = l->n_begun++;
-        if (!send(l, t, slot, err))
+        bool fits;
+        if (!send(l, t, slot, &fits, err))
             return false;
+        l->n_begun++;
+        if (fits)
+            l->slots[slot] = l->n_begun - 1;
+        else
+            leave_out(l, t, err);
     }
     return true;
 }
@@ -206,8 +236,6 @@ static bool write_done(Loop *l, Error *err)
     return true;
 }
 
-static bool has_room(const Loop *l) { return l->n_begun - l->n_written < l->n_ring; }
-
 /* One round over the slots; *n_busy of them wait for the model, *has_news: something came. */
 static bool round_over(Loop *l, int *n_busy, bool *has_news, Error *err)
 {
@@ -222,7 +250,7 @@ static bool round_over(Loop *l, int *n_busy, bool *has_news, Error *err)
             return false;
         if (is_talk_over)
             l->slots[slot] = -1;
-        if (l->slots[slot] < 0 && has_room(l) && !begin(l, slot, err))
+        if (l->slots[slot] < 0 && !begin(l, slot, err))
             return false;
         *has_news |= is_done;
         *n_busy += l->slots[slot] >= 0;
@@ -260,6 +288,21 @@ static bool run(Loop *l, Error *err)
             return false;
         if (n_busy > 0 && !has_news && (!wait_for_news(l, err) || !write_done(l, err)))
             return false;
+    }
+    return true;
+}
+
+/* A task of which nothing fits is an error. */
+static bool check_left_out(const EvalRecords *r, Error *err)
+{
+    for (int t = 0; t < r->tasks->n; t++) {
+        int n = 0;
+        for (int i = 0; r->left_out[t].n > 0 && i < r->tasks->items[t]->n_cases; i++)
+            for (int s = 0; s < r->settings->n; s++)
+                n += eval_record(r, t, i, s)->is_there;
+        if (r->left_out[t].n > 0 && n == 0)
+            return error_set(err, ERROR_LIMIT, "%s: none of its prompts fits: %s",
+                             r->tasks->items[t]->name, r->left_out[t].why);
     }
     return true;
 }
@@ -314,7 +357,7 @@ bool eval_run(const EvalJob *job, const EvalAsker *asker, EvalRecords *r, Error 
     for (int i = 0; i < asker->n_slots; i++)
         l.slots[i] = -1;
     eval_turn_clear(&l.turn);
-    const bool ok = open_files(&l, err) && run(&l, err);
+    const bool ok = open_files(&l, err) && run(&l, err) && check_left_out(r, err);
     close(&l);
     r->seconds = clock_seconds() - began_s;
     return ok;

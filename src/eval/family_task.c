@@ -132,3 +132,49 @@ EvalTask *family_task_open(const TaskFamily *family, int from, int to, const Fam
     problem_close(&g.problem);
     return task;
 }
+
+/* ---- Lengths --------------------------------------------------------------------------------- */
+
+enum { LOOKED_AT = 8 };
+
+/* Tokens of the longest of a task's prompts; -1 with an error. */
+static int longest(const EvalTask *task, const FamilyDraw *draw, Error *err)
+{
+    int most = 0;
+    for (int i = 0; i < task->n_cases; i++) {
+        EvalCase c = {0};
+        const int n = task->open_case(task, i, &c, err)
+                          ? draw->count(draw->count_context, c.messages, err)
+                          : -1;
+        eval_case_close(task, &c);
+        if (n < 0)
+            return -1;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+EvalTask *family_task_open_long(const TaskFamily *family, int n_tokens, const FamilyDraw *draw,
+                                Error *err)
+{
+    FamilyDraw few = *draw;
+    int level = family->difficulty_max + 1, n;
+    few.n = LOOKED_AT;
+    do {
+        level--;
+        EvalTask *task = family_task_open(family, level, level, &few, err);
+        n = task ? longest(task, draw, err) : -1;
+        eval_task_close(task);
+        if (n < 0)
+            return NULL;
+    } while (n > n_tokens && level > 1);
+    if (n > n_tokens) {
+        error_set(err, ERROR_ARGUMENT, "%s@%d: even level 1 has prompts of %d tokens", family->name,
+                  n_tokens, n);
+        return NULL;
+    }
+    EvalTask *task = family_task_open(family, level, level, draw, err);
+    if (task)
+        snprintf(task->name, sizeof task->name, "%s@%d", family->name, n_tokens);
+    return task;
+}

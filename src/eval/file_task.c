@@ -13,17 +13,18 @@ typedef struct Line {
 } Line;
 
 typedef struct State {
-    char *path;
-    FileMap map;
+    char *name;  /* of the file */
+    FileMap map; /* empty: a text of the caller's */
+    Str text;
     Line *lines; /* [n_cases] */
     size_t capacity;
 } State;
 
 static bool read_line(const State *s, const Line *line, Problem *p, Error *err)
 {
-    const Str text = {(const char *)s->map.data + line->from, line->bytes};
+    const Str text = str_slice(s->text, line->from, line->from + line->bytes);
     return problem_read(p, text, err) ||
-           error_add(err, "%s:%lld", s->path, (long long)line->number);
+           error_add(err, "%s:%lld", s->name, (long long)line->number);
 }
 
 static bool open_case(const EvalTask *task, int i, EvalCase *c, Error *err)
@@ -31,14 +32,14 @@ static bool open_case(const EvalTask *task, int i, EvalCase *c, Error *err)
     const State *s = task->state;
     return read_line(s, &s->lines[i], problem_case_new(c), err) &&
            (problem_case_begin(c, err) ||
-            error_add(err, "%s:%lld", s->path, (long long)s->lines[i].number));
+            error_add(err, "%s:%lld", s->name, (long long)s->lines[i].number));
 }
 
 static void close_task(EvalTask *task)
 {
     State *s = task->state;
     file_unmap(&s->map);
-    mem_free(s->path);
+    mem_free(s->name);
     mem_free(s->lines);
     mem_free(s);
 }
@@ -51,7 +52,17 @@ static bool is_blank(Str text)
     return i == text.bytes;
 }
 
-static EvalTask *add_task(TaskList *list, const char *path, const Problem *p, Error *err)
+/* What tasks are being made of. */
+typedef struct Source {
+    TaskList *list;
+    int first; /* of its tasks in the list */
+    const char *name;
+    Str text;
+    bool is_file;
+    int n_max; /* problems a family; 0: all */
+} Source;
+
+static EvalTask *add_task(const Source *from, const Problem *p, Error *err)
 {
     EvalTask *task = mem_alloc(sizeof *task);
     State *s = mem_alloc(sizeof *s);
@@ -61,26 +72,30 @@ static EvalTask *add_task(TaskList *list, const char *path, const Problem *p, Er
              p->family ? p->family->about : "problems");
     problem_task_set(task, p->family);
     task->has_own_mode = problem_has_flags(p);
-    s->path = mem_strdup(path);
-    task_list_add(list, task);
-    return file_map(&s->map, path, err) ? task : NULL;
+    s->name = mem_strdup(from->name);
+    s->text = from->text;
+    task_list_add(from->list, task);
+    if (from->is_file && !file_map(&s->map, from->name, err))
+        return NULL;
+    if (from->is_file)
+        s->text = (Str){(const char *)s->map.data, s->map.bytes};
+    return task;
 }
 
-static EvalTask *task_of(TaskList *list, int first, const char *path, const Problem *p, Error *err)
+static EvalTask *task_of(const Source *from, const Problem *p, Error *err)
 {
-    for (int i = first; i < list->n; i++)
-        if (str_equals(p->family_name, list->items[i]->name))
-            return list->items[i];
-    return add_task(list, path, p, err);
+    for (int i = from->first; i < from->list->n; i++)
+        if (str_equals(p->family_name, from->list->items[i]->name))
+            return from->list->items[i];
+    return add_task(from, p, err);
 }
 
-static bool add_line(TaskList *list, int first, const char *path, const Problem *p, int n,
-                     const Line *line, Error *err)
+static bool add_line(const Source *from, const Problem *p, const Line *line, Error *err)
 {
     if (p->family_name.bytes == 0 || p->family_name.bytes >= EVAL_NAME_BYTES)
         return error_set(err, ERROR_FORMAT, "the family's name is empty or too long");
-    EvalTask *task = task_of(list, first, path, p, err);
-    if (!task || (n > 0 && task->n_cases == n))
+    EvalTask *task = task_of(from, p, err);
+    if (!task || (from->n_max > 0 && task->n_cases == from->n_max))
         return task != NULL;
     State *s = task->state;
     s->lines = mem_more(s->lines, sizeof *s->lines, (size_t)task->n_cases, &s->capacity);
@@ -88,16 +103,12 @@ static bool add_line(TaskList *list, int first, const char *path, const Problem 
     return true;
 }
 
-bool file_tasks_add(TaskList *list, const char *path, int n, Error *err)
+static bool add_all(const Source *from, Error *err)
 {
-    FileMap map;
-    if (!file_map(&map, path, err))
-        return false;
-    const Str all = {(const char *)map.data, map.bytes};
-    const int first = list->n;
+    const Str all = from->text;
     Problem p = {0};
-    bool ok = true;
     Line line = {0};
+    bool ok = true;
     for (size_t at = 0; ok && at < all.bytes; at += line.bytes + 1) {
         const char *newline = memchr(all.data + at, '\n', all.bytes - at);
         line.from = at;
@@ -106,11 +117,26 @@ bool file_tasks_add(TaskList *list, const char *path, int n, Error *err)
         const Str text = str_slice(all, at, at + line.bytes);
         if (is_blank(text))
             continue;
-        ok = (problem_read(&p, text, err) && add_line(list, first, path, &p, n, &line, err)) ||
-             error_add(err, "%s:%lld", path, (long long)line.number);
+        ok = (problem_read(&p, text, err) && add_line(from, &p, &line, err)) ||
+             error_add(err, "%s:%lld", from->name, (long long)line.number);
     }
     problem_close(&p);
+    return ok && (from->list->n > from->first ||
+                  error_set(err, ERROR_FORMAT, "%s: there is no problem in it", from->name));
+}
+
+bool text_tasks_add(TaskList *list, const char *name, Str text, int n, Error *err)
+{
+    return add_all(&(Source){list, list->n, name, text, false, n}, err);
+}
+
+bool file_tasks_add(TaskList *list, const char *path, int n, Error *err)
+{
+    FileMap map;
+    if (!file_map(&map, path, err))
+        return false;
+    const Str text = {(const char *)map.data, map.bytes};
+    const bool ok = add_all(&(Source){list, list->n, path, text, true, n}, err);
     file_unmap(&map);
-    return ok &&
-           (list->n > first || error_set(err, ERROR_FORMAT, "%s: there is no problem in it", path));
+    return ok;
 }

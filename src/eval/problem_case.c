@@ -1,6 +1,7 @@
 /* See problem_case.h. */
 #include "eval/problem_case.h"
 
+#include "eval/scope.h"
 #include "tasks/checks.h"
 #include "tasks/tool_box.h"
 
@@ -125,6 +126,8 @@ static double judge(const Problem *p, const TaskReply *reply)
 {
     if (p->family)
         return task_score(p, reply);
+    if (str_equals(p->family_name, scope_family))
+        return reply->n_calls == 0 && scope_is_declined(reply->content, p->lang);
     return str_equal(check_trim(reply->content), check_trim(p->answer));
 }
 
@@ -171,6 +174,10 @@ void problem_task_set(EvalTask *task, const TaskFamily *family)
     task->n_metrics = 1;
     if (family && family->is_episode)
         task->metrics[task->n_metrics++] = "calls";
-    if (family && strcmp(family->name, "think_follow") == 0)
+    if (family && strcmp(family->name, "think_follow") == 0) {
         task->metrics[task->n_metrics++] = "mode";
+        task->split = EVAL_SPLIT_KIND;
+    }
+    if (family ? strcmp(family->name, "refusal") == 0 : strcmp(task->name, scope_family) == 0)
+        task->split = EVAL_SPLIT_LANG;
 }

@@ -7,11 +7,13 @@
 #include "eval/task.h"
 #include "tasks/tasks.h"
 
-/* Sets the metrics of this family (NULL: none of src/tasks), and take and close_case:
+/* Sets the metrics of a task that has its name and is of this family (NULL: none of src/tasks), and
+ * take and close_case:
  *   acc    the checker's full score
  *   calls  of an episode: the calls are right, whatever was said in the end
  *   mode   of think_follow: there is a thought where there should be one, and only there
- * A problem of no known family is right when the content is the answer. */
+ * One of out_of_scope (scope.h) is right when the model says that it does not know or cannot. A
+ * problem of no known family is right when the content is the answer. */
 void problem_task_set(EvalTask *task, const TaskFamily *family);
 
 /* A zeroed Problem for the case to own; fill it, then call problem_case_begin. */

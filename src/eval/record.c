@@ -10,7 +10,8 @@ void eval_records_open(EvalRecords *r, const TaskList *tasks, const EvalSettings
     *r = (EvalRecords){.tasks = tasks,
                        .settings = settings,
                        .records = mem_alloc(sizeof(EvalRecord *) * n),
-                       .labels = mem_alloc(sizeof(EvalLabels *) * n)};
+                       .labels = mem_alloc(sizeof(EvalLabels *) * n),
+                       .left_out = mem_alloc(sizeof(EvalLeftOut) * n)};
     for (size_t t = 0; t < n; t++) {
         const size_t n_cases = (size_t)tasks->items[t]->n_cases;
         r->records[t] = mem_alloc(sizeof(EvalRecord) * n_cases * (size_t)settings->n);
@@ -26,6 +27,7 @@ void eval_records_close(EvalRecords *r)
     }
     mem_free(r->records);
     mem_free(r->labels);
+    mem_free(r->left_out);
     *r = (EvalRecords){0};
 }
 

@@ -21,11 +21,18 @@ typedef struct EvalLabels {
     const char *lang, *kind;
 } EvalLabels;
 
+/* Replies not asked for, as the prompt does not fit the context. */
+typedef struct EvalLeftOut {
+    int n;
+    char why[200]; /* the first time */
+} EvalLeftOut;
+
 typedef struct EvalRecords {
     const TaskList *tasks;
     const EvalSettings *settings;
     EvalRecord **records;              /* [task][case * settings->n + setting] */
     EvalLabels **labels;               /* [task][case] */
+    EvalLeftOut *left_out;             /* [task] */
     int64_t n_asked, n_kept, n_tokens; /* replies of this run and of earlier ones; tokens of this */
     double seconds;
 } EvalRecords;
@@ -38,13 +45,6 @@ EvalRecord *eval_record(const EvalRecords *r, int task_i, int case_i, int settin
 bool eval_is_asked(const EvalRecords *r, int task_i, int setting_i);
 
 /* A group of a task's cases, by one of its labels. */
-typedef enum EvalSplit {
-    EVAL_SPLIT_NONE,
-    EVAL_SPLIT_LEVEL,
-    EVAL_SPLIT_LANG,
-    EVAL_SPLIT_KIND,
-    N_EVAL_SPLITS
-} EvalSplit;
 enum { EVAL_GROUPS_MAX = 16 };
 typedef struct EvalGroup {
     EvalSplit split;

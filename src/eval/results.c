@@ -23,12 +23,12 @@ EvalMean eval_result_mean(const EvalRecords *r, int task_i, int setting_i, int m
     return mean;
 }
 
-EvalMean eval_result_gain(const EvalRecords *r, int task_i)
+EvalMean eval_result_gain(const EvalRecords *r, int task_i, const EvalGroup *group)
 {
     if (r->settings->think_i < 0 || r->settings->plain_i < 0)
         return (EvalMean){.mean = NAN, .error = NAN};
-    double *think = values_of(r, task_i, r->settings->think_i, 0, NULL);
-    double *plain = values_of(r, task_i, r->settings->plain_i, 0, NULL);
+    double *think = values_of(r, task_i, r->settings->think_i, 0, group);
+    double *plain = values_of(r, task_i, r->settings->plain_i, 0, group);
     const EvalMean gain = eval_difference(think, plain, r->tasks->items[task_i]->n_cases);
     mem_free(think);
     mem_free(plain);
@@ -144,7 +144,7 @@ static void put_config(json_t *all, const EvalRecords *r, int task_i, const json
 static void put_gain(json_t *all, const EvalRecords *r, int task_i)
 {
     const EvalTask *task = r->tasks->items[task_i];
-    const EvalMean gain = eval_result_gain(r, task_i);
+    const EvalMean gain = eval_result_gain(r, task_i, NULL);
     if (gain.n > 0)
         json_object_set_new(json_object_get(all, "differences"), task->name,
                             json_pack("{s:s, s:s, s:o, s:o, s:i}", "metric", task->metrics[0], "of",

@@ -21,7 +21,7 @@ json_t *eval_results(const EvalRecords *r, const json_t *identity);
 EvalMean eval_result_mean(const EvalRecords *r, int task_i, int setting_i, int metric,
                           const EvalGroup *group);
 /* Thinking minus not thinking, of the first metric. */
-EvalMean eval_result_gain(const EvalRecords *r, int task_i);
+EvalMean eval_result_gain(const EvalRecords *r, int task_i, const EvalGroup *group);
 EvalCurve eval_result_curve(const EvalRecords *r, int task_i);
 
 #endif

@@ -4,8 +4,9 @@
 
 #include "eval/record.h"
 
-/* Tables of what was asked: thinking beside not thinking with their difference and tokens; tasks
- * with a mode of their own, by kind; accuracy against the budget of thought. */
-void eval_table(const EvalRecords *r, Buf *out);
+/* Tables of what was asked: thinking beside not thinking with their difference and tokens; accuracy
+ * against the budget of thought; tasks with a mode of their own. Rows of groups are by this split;
+ * NONE: by each task's own. */
+void eval_table(const EvalRecords *r, EvalSplit split, Buf *out);
 
 #endif

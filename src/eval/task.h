@@ -37,6 +37,15 @@ typedef struct EvalCase {
     void *state; /* the task's own */
 } EvalCase;
 
+/* Which of these. */
+typedef enum EvalSplit {
+    EVAL_SPLIT_NONE,
+    EVAL_SPLIT_LEVEL,
+    EVAL_SPLIT_LANG,
+    EVAL_SPLIT_KIND,
+    N_EVAL_SPLITS
+} EvalSplit;
+
 typedef struct EvalTask EvalTask;
 struct EvalTask {
     char name[EVAL_NAME_BYTES]; /* "chain:2-4" */
@@ -45,6 +54,7 @@ struct EvalTask {
     /* The conversations say themselves whether a thought is wanted (flags): there is nothing to
      * switch. */
     bool has_own_mode;
+    EvalSplit split; /* that tables show */
     /* The first is what tables show. Each is 0 .. 1, higher is better; NAN: not in this case. */
     const char *metrics[EVAL_METRICS_MAX];
     int n_metrics;

@@ -1,6 +1,11 @@
 /* See task_list.h. */
 #include "eval/task_list.h"
 
+#include "eval/card_task.h"
+#include "eval/file_task.h"
+#include "eval/scope.h"
+
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,10 +31,9 @@ static bool has_task(const TaskList *list, const char *name)
     return false;
 }
 
-static bool add_family(TaskList *list, const TaskFamily *family, int from, int to,
-                       const FamilyDraw *draw, Error *err)
+/* NULL is an error that was set. */
+static bool add_task(TaskList *list, EvalTask *task)
 {
-    EvalTask *task = family_task_open(family, from, to, draw, err);
     if (task && has_task(list, task->name))
         eval_task_close(task);
     else if (task)
@@ -45,7 +49,7 @@ static bool add_group(TaskList *list, const char *domain, const FamilyDraw *draw
         bool is_in = !domain || strcmp(family->domain, domain) == 0, has_lang = false;
         for (int l = 0; l < N_LANGS; l++)
             has_lang |= draw->langs[l] && (family->langs & (1u << l));
-        if (is_in && has_lang && !add_family(list, family, 0, 0, draw, err))
+        if (is_in && has_lang && !add_task(list, family_task_open(family, 0, 0, draw, err)))
             return false;
     }
     return true;
@@ -83,24 +87,51 @@ static bool read_levels(const char *text, const TaskFamily *family, int *from, i
     return true;
 }
 
+/* The length behind "@". */
+static EvalTask *open_long(const TaskFamily *family, const char *text, const FamilyDraw *draw,
+                           Error *err)
+{
+    char *end;
+    const long n_tokens = strtol(text, &end, 10);
+    if (end != text && !*end && n_tokens > 0 && n_tokens <= INT_MAX && draw->count)
+        return family_task_open_long(family, (int)n_tokens, draw, err);
+    error_set(err, ERROR_ARGUMENT, "%s@%.20s: not a length in tokens, such as %s@2048",
+              family->name, text, family->name);
+    return NULL;
+}
+
+static bool add_out_of_scope(TaskList *list, Error *err)
+{
+    return has_task(list, scope_family) ||
+           text_tasks_add(list, "out_of_scope.jsonl", scope_problems(), 0, err);
+}
+
 static bool add_word(TaskList *list, char *word, const FamilyDraw *draw, Error *err)
 {
-    char *colon = strchr(word, ':');
-    if (colon)
-        *colon = 0;
-    const TaskFamily *family = task_find(word);
+    const size_t bytes = strcspn(word, ":@");
+    char *name = mem_strndup(word, bytes);
+    const TaskFamily *family = task_find(name);
+    const char *rest = word[bytes] ? word + bytes + 1 : NULL;
     int from, to;
-    if (family)
-        return read_levels(colon ? colon + 1 : NULL, family, &from, &to, err) &&
-               add_family(list, family, from, to, draw, err);
-    if (!colon && strcmp(word, "all") == 0)
-        return add_group(list, NULL, draw, err);
-    if (!colon && is_domain(word))
-        return add_group(list, word, draw, err);
-    return error_set(err, ERROR_ARGUMENT,
-                     "no task %.60s; \"wen data families\" lists the families, and their domains "
-                     "and \"all\" are groups of them",
-                     word);
+    bool ok;
+    if (family && word[bytes] == '@')
+        ok = add_task(list, open_long(family, rest, draw, err));
+    else if (family)
+        ok = read_levels(rest, family, &from, &to, err) &&
+             add_task(list, family_task_open(family, from, to, draw, err));
+    else if (strcmp(word, "all") == 0 || is_domain(word))
+        ok = add_group(list, strcmp(word, "all") == 0 ? NULL : word, draw, err);
+    else if (strcmp(word, scope_family) == 0)
+        ok = add_out_of_scope(list, err);
+    else if (strcmp(word, "card") == 0)
+        ok = add_task(list, card_task_open());
+    else
+        ok = error_set(err, ERROR_ARGUMENT,
+                       "no task %.60s; there are the families of \"wen data families\" "
+                       "(chain:2-4), their domains, all, out_of_scope and card",
+                       word);
+    mem_free(name);
+    return ok;
 }
 
 bool task_list_read(TaskList *list, const char *words, const FamilyDraw *draw, Error *err)

@@ -3,8 +3,11 @@
  *   chain         a family of src/tasks, all its levels
  *   chain:3       one level
  *   chain:2-4     levels 2 to 4
+ *   needle@2048   the highest level whose prompts have at most 2048 tokens
  *   arithmetic    a domain: all its families
  *   all           all families
+ *   out_of_scope  prompts that a small model should decline (scope.h)
+ *   card          the dialogue of Qwen3's model card (card_task.h)
  */
 #ifndef WEN_EVAL_TASK_LIST_H
 #define WEN_EVAL_TASK_LIST_H

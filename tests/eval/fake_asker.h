@@ -23,11 +23,13 @@ typedef struct Fake {
     EvalTurn turns[FAKE_SLOTS];
     int polls[FAKE_SLOTS]; /* until it is done: the later slots answer first */
     int n_asked;
+    int limit;       /* prompts of more messages do not fit; 0: none */
     int fails_at;    /* this call of start is an error; 0: none */
     int wrong_every; /* every such prompt is answered wrong; 0: none */
     int right_from;  /* below this budget of thought all is wrong; 0: never */
     bool plain_is_wrong;
     char *(*script)(const EvalPrompt *prompt); /* answers instead; NULL: the solutions */
+    const char *thought;                       /* of the script; NULL: none */
 } Fake;
 
 static inline uint64_t fake_hash(const json_t *messages)
@@ -127,11 +129,14 @@ static inline bool fake_start(void *context, int slot, const EvalPrompt *prompt,
     Fake *f = context;
     eval_turn_clear(&f->turns[slot]);
     if (++f->n_asked == f->fails_at)
+        return error_set(err, ERROR_DEVICE, "it is broken");
+    if (f->limit && (int)json_array_size(prompt->messages) > f->limit)
         return error_set(err, ERROR_LIMIT, "it does not fit");
     f->polls[slot] = FAKE_SLOTS - slot;
     if (f->script) {
         char *answer = f->script(prompt);
         buf_puts(&f->turns[slot].content, answer);
+        buf_puts(&f->turns[slot].thinking, f->thought ? f->thought : "");
         f->turns[slot].finish = "stop";
         free(answer);
     } else {

@@ -31,7 +31,8 @@ static void bench_open(Bench *b, const char *tasks, int n, const char *budgets)
     if (budgets)
         assert_ok(eval_budgets_read(budgets, &b->settings, &err));
     assert_ok(eval_settings_make(&b->settings, EVAL_BOTH, true, false, false, &err));
-    fake_learn(&b->fake, &b->list);
+    if (strcmp(tasks, "card") != 0)
+        fake_learn(&b->fake, &b->list);
 }
 
 static bool bench_run(Bench *b)
@@ -108,17 +109,68 @@ static void modes_and_budgets_are_told_apart(void **state)
     b->fake.right_from = 64;
     assert_true(bench_run(b));
     assert_int_equal(b->fake.n_asked, 4 * 50);
-    const EvalMean gain = eval_result_gain(&b->records, 0);
+    const EvalMean gain = eval_result_gain(&b->records, 0, NULL);
     assert_true(gain.n == 50 && gain.mean > 0.99);
     const EvalCurve curve = eval_result_curve(&b->records, 0);
     assert_int_equal(curve.n_rises, 1);
     assert_int_equal(curve.n_falls, 0);
     Buf table = {0};
-    eval_table(&b->records, &table);
-    assert_true(test_contains(table.data, "| chain:2 | 50 | 100.0 ± 0.0 | 10 + 5 |"));
+    eval_table(&b->records, EVAL_SPLIT_NONE, &table);
+    assert_true(test_contains(table.data, "| chain:2 | 50 | 20 | 100.0 ± 0.0 | 10 + 5 |"));
     assert_true(test_contains(table.data, "| chain:2 | 0.0 ± 0.0 | 0.0 ± 0.0 | 100.0 ± 0.0 | "
                                           "100.0 ± 0.0 | 1 of 3 | 0 | +100.0 ± 0.0 |"));
     buf_free(&table);
+    bench_close(b);
+    free(b);
+}
+
+/* An episode that outgrows the context is wrong; a prompt that does not fit is no case. */
+static void what_does_not_fit_is_told(void **state)
+{
+    (void)state;
+    Bench *b = malloc(sizeof *b);
+    bench_open(b, "tool_episode:2,tool_answer:1,chain:1", 10, NULL);
+    b->fake.limit = 2; /* a question; of tool_answer a call and its response stand before it */
+    assert_false(bench_run(b));
+    assert_true(test_contains(b->err.message, "tool_answer:1: none of its prompts fits: it does"));
+    assert_int_equal(b->records.left_out[1].n, 20);
+    assert_true(mean_of(b, 0, 0, 0) < 0.01);
+    assert_true(mean_of(b, 0, 0, EVAL_CUT) > 0.99);
+    assert_true(mean_of(b, 2, 0, 0) > 0.99);
+    bench_close(b);
+    free(b);
+}
+
+static char *card_answers[3];
+static char *play_card(const EvalPrompt *prompt)
+{
+    return strdup(card_answers[json_array_size(prompt->messages) / 2]);
+}
+
+/* Without a thought the second turn alone can be right: its flag asks for none. */
+static void the_card_is_judged_turn_by_turn(void **state)
+{
+    (void)state;
+    Bench *b = malloc(sizeof *b);
+    bench_open(b, "card", 1, NULL);
+    b->fake.script = play_card;
+    card_answers[0] = (char *)"There are 3 r's in strawberries.";
+    card_answers[1] = (char *)"2";
+    card_answers[2] = (char *)"Yes, 2.";
+    const int s = b->settings.n - 1;
+    assert_true(bench_run(b));
+    assert_int_equal(b->fake.n_asked, 3);
+    const double plain[4] = {0, 0, 1, 0};
+    for (int m = 0; m < 4; m++)
+        assert_true(mean_of(b, 0, s, m) == plain[m]);
+    b->fake.thought = "r: s t r1";
+    assert_true(bench_run(b));
+    const double thinking[4] = {0, 1, 0, 1};
+    for (int m = 0; m < 4; m++)
+        assert_true(mean_of(b, 0, s, m) == thinking[m]);
+    card_answers[2] = (char *)"No, 3.";
+    assert_true(bench_run(b));
+    assert_true(mean_of(b, 0, s, 3) == 0);
     bench_close(b);
     free(b);
 }
@@ -158,7 +210,7 @@ static void a_run_goes_on_where_it_was_stopped(void **state)
     folder(b, "stopped");
     b->fake.fails_at = 101;
     assert_false(bench_run(b));
-    assert_true(test_contains(b->err.message, "it does not fit"));
+    assert_true(test_contains(b->err.message, "it is broken"));
     assert_true(test_contains(b->err.message, "letters-eval-"));
     b->fake.fails_at = 0;
     char *path = file_join(b->dir, "samples_letters.jsonl");
@@ -321,6 +373,41 @@ static void words_of_tasks_are_read(void **state)
     task_list_close(&list);
 }
 
+static int count_words(void *context, const json_t *messages, Error *err)
+{
+    (void)context, (void)err;
+    int n = 1;
+    for (const char *c = json_string_value(json_object_get(json_array_get(messages, 0), "content"));
+         *c; c++)
+        n += *c == ' ';
+    return n;
+}
+
+static void a_length_finds_its_level(void **state)
+{
+    (void)state;
+    FamilyDraw draw = {
+        .n = 2, .seed = 1, .langs = {true, false, false, false}, .count = count_words};
+    Error err = {0};
+    TaskList list = {0};
+    assert_ok(task_list_read(&list, "needle@300,needle@1200", &draw, &err));
+    assert_string_equal(list.items[0]->name, "needle@300");
+    int levels[2];
+    for (int t = 0; t < 2; t++) {
+        EvalCase c = {0};
+        assert_ok(list.items[t]->open_case(list.items[t], 0, &c, &err));
+        levels[t] = c.level;
+        assert_true(count_words(NULL, c.messages, &err) <= (t ? 1200 : 300));
+        eval_case_close(list.items[t], &c);
+    }
+    assert_true(levels[0] > 1 && levels[1] == levels[0] + 2); /* each level has twice the lines */
+    assert_error(task_list_read(&list, "needle@20", &draw, &err), ERROR_ARGUMENT,
+                 "even level 1 has prompts of");
+    assert_error(task_list_read(&list, "needle@x", &draw, &err), ERROR_ARGUMENT,
+                 "not a length in tokens");
+    task_list_close(&list);
+}
+
 static void files_of_problems_are_read(void **state)
 {
     (void)state;
@@ -367,12 +454,15 @@ int main(void)
         cmocka_unit_test(solutions_of_all_families_are_right),
         cmocka_unit_test(episodes_are_played_to_their_end),
         cmocka_unit_test(modes_and_budgets_are_told_apart),
+        cmocka_unit_test(what_does_not_fit_is_told),
+        cmocka_unit_test(the_card_is_judged_turn_by_turn),
         cmocka_unit_test(a_run_goes_on_where_it_was_stopped),
         cmocka_unit_test(a_folder_holds_one_run),
         cmocka_unit_test(samples_are_of_their_problems),
         cmocka_unit_test(results_have_the_usual_shape),
         cmocka_unit_test(a_task_has_no_prompt_twice),
         cmocka_unit_test(words_of_tasks_are_read),
+        cmocka_unit_test(a_length_finds_its_level),
         cmocka_unit_test(files_of_problems_are_read),
     };
     return TEST_MAIN("eval run", tests);
