@@ -11,11 +11,12 @@
 
 bool train_run(Trainer *t, StageSteps steps, Error *err)
 {
-    const RunOptions run_options = {.steps = steps,
-                                    .stop = train_stop_flag(),
-                                    .progress = train_print_progress,
-                                    .line = train_print_line,
-                                    .hooks = {.asker = live_asker(t), .score = judge_reply}};
+    const RunOptions run_options = {
+        .steps = steps,
+        .stop = train_stop_flag(),
+        .progress = train_print_progress,
+        .line = train_print_line,
+        .hooks = {.asker = live_asker(t), .judge = {.score = judge_reply, .follow = judge_follow}}};
     bool is_done = false;
     if (trainer_is_first(t) && trainer_progress(t)->step > 0)
         fprintf(stderr, "resuming after step %lld\n", (long long)trainer_progress(t)->step);

@@ -135,7 +135,7 @@ EvalTask *family_task_open(const TaskFamily *family, int from, int to, const Fam
 
 /* ---- Lengths --------------------------------------------------------------------------------- */
 
-enum { LOOKED_AT = 8 };
+enum { LOOKED_AT = 64 };
 
 /* Tokens of the longest of a task's prompts; -1 with an error. */
 static int longest(const EvalTask *task, const FamilyDraw *draw, Error *err)

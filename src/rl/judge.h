@@ -8,4 +8,8 @@
  * checker, any other by its answer's text (score_same_text). */
 double judge_reply(void *context, const json_t *problem, const Reply *reply);
 
+/* A FollowReply; needs no context. In an episode of src/tasks the calls of the reply are really
+ * made, and what they return goes behind it; any other problem is over with its first reply. */
+json_t *judge_follow(void *context, const json_t *problem, json_t *messages, const Reply *reply);
+
 #endif

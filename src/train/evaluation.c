@@ -60,8 +60,8 @@ Evaluation *evaluation_open(Trainer *t, const EvaluationHooks *hooks, RunLog *lo
     Evaluation *e = mem_alloc(sizeof *e);
     e->trainer = t;
     e->hooks = *hooks;
-    if (!e->hooks.score)
-        e->hooks.score = score_same_text;
+    if (!e->hooks.judge.score)
+        e->hooks.judge.score = score_same_text;
     if (heldout_open(&e->heldout, t, err)) {
         add_heldout_columns(e, log);
         if ((e->problems = problems_open(c, rules.is_hybrid, log, err)) &&
@@ -111,8 +111,7 @@ bool evaluation_step(Evaluation *e, RunLog *log, Buf *line, Error *err)
         if (e->heldout.n_sources > 0)
             run_heldout(e, log, line);
         if (problems_count(e->problems) > 0 &&
-            !problems_run(e->problems, &e->hooks.asker, e->hooks.score, e->hooks.score_context, log,
-                          line, err))
+            !problems_run(e->problems, &e->hooks.asker, &e->hooks.judge, log, line, err))
             return error_add(err, "eval.problems");
     }
     if (samples_count(e->samples) > 0 && (is_last || step % c->eval.samples_every == 0) &&

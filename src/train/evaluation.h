@@ -8,9 +8,8 @@
 #include "train/trainer.h"
 
 typedef struct EvaluationHooks {
-    Asker asker;       /* ask NULL: nothing can be asked; eval.problems and .prompts are errors */
-    ScoreReply *score; /* NULL: score_same_text */
-    void *score_context;
+    Asker asker;        /* ask NULL: nothing can be asked; eval.problems and .prompts are errors */
+    ProblemJudge judge; /* score NULL: score_same_text */
 } EvaluationHooks;
 
 typedef struct Evaluation Evaluation;

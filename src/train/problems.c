@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAMILIES_MAX = 128, NAME_BYTES = 96 };
+enum {
+    FAMILIES_MAX = 128,
+    NAME_BYTES = 96,
+    TURNS_MAX = 8, /* replies in one conversation */
+};
 enum { MODE_PLAIN, MODE_THINK, N_MODES };
 static const char *const mode_names[] = {"plain", "think"};
 
@@ -177,34 +181,114 @@ double score_same_text(void *context, const json_t *problem, const Reply *reply)
     return is_same;
 }
 
-static bool run_mode(Problems *p, int mode, const Asker *asker, ScoreReply *score,
-                     void *score_context, double *n_tokens, Error *err)
+/* All problems in one mode, as their conversations go on. */
+typedef struct Round {
+    int n, n_open;
+    int *open;           /* [n_open]: the problems whose conversations go on */
+    json_t **messages;   /* [n] */
+    Question *questions; /* [n_open] */
+    Reply *replies;      /* [n_open] of this round */
+    Reply *last;         /* [n]: with the calls and the tokens of all */
+} Round;
+
+static Round *round_open(const Problems *p)
 {
-    const int n = problems_count(p);
+    Round *r = mem_alloc(sizeof *r);
+    const size_t n = (size_t)problems_count(p);
+    *r = (Round){.n = (int)n,
+                 .n_open = (int)n,
+                 .open = mem_alloc(sizeof *r->open * n),
+                 .messages = mem_alloc(sizeof(json_t *) * n),
+                 .questions = mem_alloc(sizeof *r->questions * n),
+                 .replies = mem_alloc(sizeof *r->replies * n),
+                 .last = mem_alloc(sizeof *r->last * n)};
+    for (int i = 0; i < r->n; i++) {
+        r->open[i] = i;
+        r->messages[i] =
+            json_incref(json_object_get(json_array_get(p->lines, (size_t)i), "messages"));
+    }
+    return r;
+}
+
+static void round_close(Round *r)
+{
+    replies_free(r->replies, r->n_open);
+    replies_free(r->last, r->n);
+    for (int i = 0; i < r->n; i++)
+        json_decref(r->messages[i]);
+    mem_free(r->open);
+    mem_free(r->messages);
+    mem_free(r->questions);
+    mem_free(r->replies);
+    mem_free(r->last);
+    mem_free(r);
+}
+
+/* The reply follows those before it. */
+static void join(Reply *last, Reply *reply)
+{
+    json_t *calls = last->tool_calls ? last->tool_calls : json_array();
+    const int n_tokens = last->n_tokens + reply->n_tokens;
+    json_array_extend(calls, reply->tool_calls);
+    last->tool_calls = NULL;
+    json_decref(reply->tool_calls);
+    replies_free(last, 1);
+    *last = *reply;
+    last->tool_calls = calls;
+    last->n_tokens = n_tokens;
+    *reply = (Reply){0};
+}
+
+static bool run_round(Problems *p, Round *r, int mode, const Asker *asker,
+                      const ProblemJudge *judge, Error *err)
+{
     const EvalOptions *eval = &p->config->eval;
     const AskOptions options = {eval->max_tokens, eval->is_greedy, (uint64_t)p->config->seed};
-    Question *questions = mem_alloc(sizeof *questions * (size_t)n);
-    Reply *replies = mem_alloc(sizeof *replies * (size_t)n);
-    for (int i = 0; i < n; i++) {
-        json_t *problem = json_array_get(p->lines, (size_t)i);
-        questions[i].messages = json_object_get(problem, "messages");
-        questions[i].tools = json_object_get(problem, "tools");
-        questions[i].thinks = p->is_hybrid ? mode == MODE_THINK : -1;
+    for (int k = 0; k < r->n_open; k++) {
+        const json_t *problem = json_array_get(p->lines, (size_t)r->open[k]);
+        r->questions[k] = (Question){.messages = r->messages[r->open[k]],
+                                     .tools = json_object_get(problem, "tools"),
+                                     .thinks = p->is_hybrid ? mode == MODE_THINK : -1};
     }
-    const bool ok = asker->ask(asker->context, &options, questions, n, replies, err);
-    for (int i = 0; ok && i < n; i++) {
+    if (!asker->ask(asker->context, &options, r->questions, r->n_open, r->replies, err))
+        return false;
+    int n_open = 0;
+    for (int k = 0; k < r->n_open; k++) {
+        const int i = r->open[k];
         const json_t *problem = json_array_get(p->lines, (size_t)i);
-        p->families[p->family_of[i]].right[mode] += score(score_context, problem, &replies[i]);
-        *n_tokens += replies[i].n_tokens;
+        json_t *next = judge->follow
+                           ? judge->follow(judge->context, problem, r->messages[i], &r->replies[k])
+                           : NULL;
+        join(&r->last[i], &r->replies[k]);
+        if (!next)
+            continue;
+        json_decref(r->messages[i]);
+        r->messages[i] = next;
+        r->open[n_open++] = i;
     }
-    replies_free(replies, n);
-    mem_free(replies);
-    mem_free(questions);
+    r->n_open = n_open;
+    return true;
+}
+
+static bool run_mode(Problems *p, int mode, const Asker *asker, const ProblemJudge *judge,
+                     double *n_tokens, Error *err)
+{
+    Round *r = round_open(p);
+    bool ok = true;
+    for (int turn = 0; ok && r->n_open > 0 && turn < TURNS_MAX; turn++)
+        ok = run_round(p, r, mode, asker, judge, err);
+    for (int i = 0; ok && i < r->n; i++) {
+        const json_t *problem = json_array_get(p->lines, (size_t)i);
+        p->families[p->family_of[i]].right[mode] +=
+            judge->score(judge->context, problem, &r->last[i]);
+        *n_tokens += r->last[i].n_tokens;
+    }
+    round_close(r);
     return ok;
 }
 
-bool problems_run(Problems *p, const Asker *asker, ScoreReply *score, void *score_context,
-                  RunLog *log, Buf *line, Error *err)
+bool problems_run(Problems *p, const Asker *asker, const ProblemJudge *judge, RunLog *log,
+                  Buf *line, Error *err)
 {
     const double n = problems_count(p);
     for (int mode = 0; mode < N_MODES; mode++) {
@@ -213,7 +297,7 @@ bool problems_run(Problems *p, const Asker *asker, ScoreReply *score, void *scor
             continue;
         for (int i = 0; i < p->n_families; i++)
             p->families[i].right[mode] = 0;
-        if (!run_mode(p, mode, asker, score, score_context, &n_tokens, err))
+        if (!run_mode(p, mode, asker, judge, &n_tokens, err))
             return false;
         for (int i = 0; i < p->n_families; i++) {
             const Family *f = &p->families[i];

@@ -12,6 +12,19 @@
 
 /* How a reply to a problem (a line of the file) is judged: 0 .. 1. */
 typedef double ScoreReply(void *context, const json_t *problem, const Reply *reply);
+/* What a conversation goes on with after a reply: all its messages, of which the reply is one, a
+ * new reference; NULL: the reply was the last one. `messages` are those that were asked. */
+typedef json_t *FollowReply(void *context, const json_t *problem, json_t *messages,
+                            const Reply *reply);
+
+/* How replies are taken. Of a conversation of several replies, the score is of the last one with
+ * the calls of all. */
+typedef struct ProblemJudge {
+    ScoreReply *score;
+    FollowReply *follow; /* NULL: a reply is always the last one */
+    void *context;
+} ProblemJudge;
+
 /* The content is the answer, white space around both aside. */
 double score_same_text(void *context, const json_t *problem, const Reply *reply);
 
@@ -25,7 +38,7 @@ void problems_close(Problems *p); /* NULL is fine */
 int problems_count(const Problems *p);
 
 /* Asks everything and sets the log's columns. Appends what was found to `line`. */
-bool problems_run(Problems *p, const Asker *asker, ScoreReply *score, void *score_context,
-                  RunLog *log, Buf *line, Error *err) MUST_USE;
+bool problems_run(Problems *p, const Asker *asker, const ProblemJudge *judge, RunLog *log,
+                  Buf *line, Error *err) MUST_USE;
 
 #endif

@@ -43,6 +43,8 @@ static char *out_path(const char *out, const char *name)
 }
 
 /* A run to its end with the sets that follow; `asker` NULL: the model itself is asked. */
+static FollowReply *follows; /* of the runs that follow; NULL: none */
+
 static bool run_with(const char *out, const Asker *asker, const char *const *sets, int n_sets,
                      Error *err)
 {
@@ -54,7 +56,8 @@ static bool run_with(const char *out, const Asker *asker, const char *const *set
     Trainer *t = ok ? trainer_open(&config, &options, err) : NULL;
     ok = t != NULL;
     if (ok) {
-        const RunOptions run_options = {.hooks.asker = asker ? *asker : live_asker(t)};
+        const RunOptions run_options = {.hooks.asker = asker ? *asker : live_asker(t),
+                                        .hooks.judge.follow = follows};
         ok = run_stage(t, &run_options, &is_done, err);
         assert_true(!ok || is_done);
     }
@@ -199,6 +202,46 @@ static void accuracies_are_counted(void **state)
     mem_free(path);
 }
 
+/* "2+3" is asked three times; the last reply, which has a thought or has none, counts. */
+static json_t *asks_again(void *context, const json_t *problem, json_t *messages,
+                          const Reply *reply)
+{
+    (void)context, (void)reply;
+    json_t *first = json_array_get(messages, 0);
+    const char *text = json_string_value(json_object_get(first, "content"));
+    assert_ptr_equal(json_array_get(json_object_get(problem, "messages"), 0), first);
+    if (!text || strcmp(text, "2+3") != 0 || json_array_size(messages) == 3)
+        return NULL;
+    json_t *next = json_copy(messages);
+    json_array_append(next, first);
+    return next;
+}
+
+static void conversations_go_on(void **state)
+{
+    (void)state;
+    Error err = {0};
+    RunTable table;
+    char asked[700];
+    int n_asked = 0;
+    const Asker asker = {knows, &n_asked};
+    snprintf(asked, sizeof asked, "eval.problems=%s/problems.jsonl", folder);
+    const char *sets[] = {asked};
+    write_run_config();
+    write_template();
+    write_file("problems.jsonl", problems);
+    follows = asks_again;
+    assert_ok(run_with("again", &asker, sets, 1, &err));
+    follows = NULL;
+    assert_int_equal(n_asked, 3 * 2 * (3 + 2)); /* problems at 2 4 6, one of them twice more */
+    read_table("again", &table);
+    assert_true(run_table_number(&table, 1, run_table_column(&table, "accuracy_think")) == 0.6667);
+    /* 1 + 2 + 3 tokens, and twice one more. */
+    assert_true(fabs(run_table_number(&table, 1, run_table_column(&table, "reply_tokens_plain")) -
+                     2.7) < 1e-9);
+    run_table_close(&table);
+}
+
 static double judged(const json_t *problem, const char *thinking, const char *content)
 {
     Reply reply = {.thinking = mem_strdup(thinking), .content = mem_strdup(content)};
@@ -228,6 +271,57 @@ static void replies_are_judged(void **state)
     json_decref(other);
     buf_free(&line);
     buf_free(&boxed);
+    problem_close(&problem);
+}
+
+/* Says what an episode's solution says, turn by turn. */
+static Reply solution_turn(const TaskMessage *m)
+{
+    Reply reply = {.thinking = mem_strdup(""),
+                   .content =
+                       mem_strndup(m->content.bytes ? m->content.data : "", m->content.bytes),
+                   .tool_calls = json_array(),
+                   .finish = m->n_calls ? "tool_calls" : "stop"};
+    for (int c = 0; c < m->n_calls; c++)
+        json_array_append_new(reply.tool_calls,
+                              json_pack("{s:s%, s:s%}", "name", m->calls[c].name.data,
+                                        m->calls[c].name.bytes, "arguments",
+                                        m->calls[c].arguments.data, m->calls[c].arguments.bytes));
+    return reply;
+}
+
+/* The tools of an episode answer what they should, also when they answered before. */
+static void episodes_go_on(void **state)
+{
+    (void)state;
+    Problem problem = {0};
+    Buf line = {0};
+    problem_make(&problem, &(ProblemSpec){.family = task_find("tool_episode"),
+                                          .lang = LANG_EN,
+                                          .difficulty = 3,
+                                          .seed = 3});
+    problem_write(&problem, &line);
+    json_t *known = json_loadb(line.data, line.bytes, 0, NULL);
+    json_t *messages = json_incref(json_object_get(known, "messages"));
+    for (int i = 0; i < problem.n_solution; i++) {
+        if (problem.solution[i].role == ROLE_TOOL)
+            continue;
+        Reply reply = solution_turn(&problem.solution[i]);
+        json_t *next = judge_follow(NULL, known, messages, &reply);
+        assert_true(!next == (i + 1 == problem.n_solution));
+        if (next) {
+            const json_t *said = json_array_get(next, json_array_size(next) - 1);
+            assert_int_equal(json_array_size(next), json_array_size(messages) + 2);
+            assert_true(str_equals(problem.solution[i + 1].content,
+                                   json_string_value(json_object_get(said, "content"))));
+            json_decref(messages);
+            messages = next;
+        }
+        replies_free(&reply, 1);
+    }
+    json_decref(messages);
+    json_decref(known);
+    buf_free(&line);
     problem_close(&problem);
 }
 
@@ -280,7 +374,9 @@ int main(void)
         cmocka_unit_test(heldout_loss_is_the_next_steps),
         cmocka_unit_test(looking_changes_nothing),
         cmocka_unit_test(accuracies_are_counted),
+        cmocka_unit_test(conversations_go_on),
         cmocka_unit_test(replies_are_judged),
+        cmocka_unit_test(episodes_go_on),
         cmocka_unit_test(bad_problems_and_prompts_are_named),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
