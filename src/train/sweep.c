@@ -330,7 +330,7 @@ static bool find_target(Sweep *s, Error *err)
     const TrainConfig *t = &s->config->target;
     Config model;
     s->target_tokens = (double)t->schedule.steps * t->rows * t->tokens;
-    if (!t->shape)
+    if (t->from)
         return true;
     if (!config_read(&model, t->shape, err))
         return error_add(err, "model.shape");

@@ -138,8 +138,10 @@ static bool read_shapes(SweepConfig *c, Error *err)
     if (list && (c->n_shapes < 1 || c->n_shapes > SWEEP_LIST_MAX))
         return error_set(err, ERROR_FORMAT, "size.shapes: a list of 1 to %d mappings is needed",
                          SWEEP_LIST_MAX);
-    if (list && !c->target.shape)
-        return error_set(err, ERROR_ARGUMENT, "size.shapes: %s has no model.shape to vary",
+    if (list && c->target.from)
+        return error_set(err, ERROR_ARGUMENT,
+                         "size.shapes: %s goes on from a model; only random weights can have other "
+                         "shapes",
                          c->base);
     for (int i = 0; i < c->n_shapes; i++) {
         json_t *item = json_array_get(list, (size_t)i);

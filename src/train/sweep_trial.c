@@ -69,7 +69,7 @@ bool trial_check(Trial *t, const SweepConfig *c, Error *err)
                          c->tokens[t->tokens], t->n_steps, c->rows[t->rows], SWEEP_STEPS_MIN);
     if (!read_config(t, c, &config, err))
         return error_add(err, "trial %s", t->name);
-    const bool ok = !config.shape || config_read(&model, config.shape, err) ||
+    const bool ok = config.from || config_read(&model, config.shape, err) ||
                     error_add(err, "size.shapes: [%d]", t->shape);
     train_config_close(&config);
     return ok;

@@ -186,6 +186,10 @@ static bool check_learning(const TrainConfig *c, Error *err)
     if (c->learn.rank > 0 && !c->from)
         return error_set(err, ERROR_FORMAT,
                          "lora.rank: an adapter needs a model to stand beside (model.from)");
+    if (c->learn.rank > 0 && c->shape)
+        return error_set(err, ERROR_FORMAT,
+                         "lora.rank: an adapter stands beside its model as it is; leave out "
+                         "model.shape");
     if (c->learn.rank > 0 && c->gguf && !c->merges)
         return error_set(err, ERROR_FORMAT,
                          "output.gguf: an adapter is written as a folder; output.merge: true also "
@@ -196,11 +200,12 @@ static bool check_learning(const TrainConfig *c, Error *err)
 /* What one key alone cannot say. */
 static bool check_together(TrainConfig *c, Error *err)
 {
-    if ((c->from != NULL) == (c->shape != NULL))
-        return error_set(err, ERROR_FORMAT, "model: give either from or shape");
+    if (!c->from && !c->shape)
+        return error_set(err, ERROR_FORMAT,
+                         "model: give from, a checkpoint to go on from, or shape");
     if (c->shape && !json_is_object(c->shape))
         return error_set(err, ERROR_FORMAT, "model.shape: it holds the keys of a config.json");
-    if (c->shape && !c->tokenizer)
+    if (!c->from && !c->tokenizer)
         return error_set(err, ERROR_FORMAT, "model.tokenizer: it is needed with model.shape");
     if (c->gguf && strcmp(c->gguf, "none") == 0)
         c->gguf = NULL;

@@ -40,7 +40,7 @@ typedef struct TrainConfig {
     TrainStage stage;
     /* model */
     const char *from; /* a checkpoint to go on from; NULL: random weights of `shape` */
-    json_t *shape;    /* config.json's keys; borrowed from json */
+    json_t *shape;    /* config.json's keys; with `from`: those that change (continued.h) */
     double init_deviation;
     DType compute;         /* F32 or BF16 */
     const char *tokenizer; /* a model whose tokenizer is used; NULL: that of `from` */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "train/continued.h"
 #include "train/export.h"
 #include "train/gradient.h"
 #include "train/model_text.h"
@@ -43,9 +44,10 @@ static bool open_packages(Trainer *t, Error *err)
 static bool open_model(Trainer *t, Error *err)
 {
     const TrainConfig *c = t->config;
-    t->model_json = json_incref(c->shape ? c->shape : package_config(t->from));
-    if (!config_read(&t->model, t->model_json, err))
-        return c->shape ? error_add(err, "model.shape") : error_add(err, "%s", c->from);
+    t->model_json = c->from ? continued_config(package_config(t->from), c->shape, err)
+                            : json_incref(c->shape);
+    if (!t->model_json || !config_read(&t->model, t->model_json, err))
+        return c->from ? error_add(err, "%s", c->from) : error_add(err, "model.shape");
     t->backend = t->options.backend;
     if (!t->backend)
         t->backend = backend_open("cpu", t->options.n_threads, err);

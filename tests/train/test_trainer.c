@@ -1,6 +1,7 @@
 /* train/trainer: configuration, the loop, and resuming, bit for bit. */
 #include "run_rig.h"
 
+#include "train/continued.h"
 #include "train/run.h"
 
 #include <math.h>
@@ -343,6 +344,84 @@ static void another_configuration_does_not_resume(void **state)
     train_config_close(&c);
 }
 
+/* The long-context stage: another RoPE base and more positions, and nothing else. Needs the model
+ * of the dense run. */
+static void rope_changes_when_a_run_goes_on(void **state)
+{
+    (void)state;
+    Error err = {0};
+    StepReport report;
+    char from[700], path[700];
+    TrainConfig c;
+    write_config(dense);
+    snprintf(from, sizeof from, "model.from=%s/dense/model", folder);
+    snprintf(path, sizeof path, "%s/long/model", folder);
+    const Run run = {.out = "long",
+                     .sets = {from, "model.tokenizer=null", "schedule.steps=6",
+                              "model.shape={rope_theta: 1000000, max_position_embeddings: 2048, "
+                              "hidden_size: 32}"},
+                     .n_sets = 4,
+                     .n_threads = 1};
+    do_run(&run, true, NULL, &report);
+    Package *p;
+    Config model;
+    assert_ok(p = package_open(path, true, &err));
+    assert_ok(config_read(&model, package_config(p), &err));
+    assert_true(model.rope_theta == 1000000);
+    assert_int_equal(model.context_max, 2048);
+    assert_int_equal(model.d_model, 32);
+    package_close(p);
+    static const struct {
+        const char *set, *part;
+    } bad[] = {{"model.shape={num_hidden_layers: 3}", "num_hidden_layers (2 in the checkpoint)"},
+               {"model.shape={window: 3}", "window (not given in the checkpoint)"},
+               {"model.shape={rope_theta: much}", "\"rope_theta\" is not a number"}};
+    snprintf(path, sizeof path, "%s/long-bad", folder);
+    const TrainerOptions options = {.out = path, .n_threads = 1};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *sets[] = {from, bad[i].set};
+        assert_ok(train_config_read(&c, STAGE_PRETRAIN, config_path, sets, 2, &err));
+        assert_error(trainer_open(&c, &options, &err), ERROR_FORMAT, bad[i].part);
+        train_config_close(&c);
+    }
+    const char *lora[] = {from, "lora.rank=2", bad[0].set};
+    assert_error(train_config_read(&c, STAGE_PRETRAIN, config_path, lora, 3, &err), ERROR_FORMAT,
+                 "leave out model.shape");
+}
+
+/* Both ways in which config.json says it. */
+static void rope_changes_where_the_checkpoint_has_it(void **state)
+{
+    (void)state;
+    Error err = {0};
+    static const char old[] = "{\"rope_theta\": 10000, \"rope_scaling\": null}",
+                      new[] = "{\"rope_parameters\": {\"rope_theta\": 10000, \"rope_type\": "
+                              "\"default\"}}";
+    static const struct {
+        const char *base, *changes, *want;
+    } cases[] = {
+        {old, "{\"rope_theta\": 5}", "{\"rope_theta\": 5, \"rope_scaling\": null}"},
+        {new, "{\"rope_theta\": 5}",
+         "{\"rope_parameters\": {\"rope_theta\": 5, \"rope_type\": \"default\"}}"},
+        {new, "{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}}",
+         "{\"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 4, \"rope_theta\": 10000}}"},
+        {new, "{\"rope_scaling\": null}",
+         "{\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 10000}}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *base = json_loads(cases[i].base, 0, NULL);
+        json_t *changes = json_loads(cases[i].changes, 0, NULL);
+        json_t *want = json_loads(cases[i].want, 0, NULL), *got;
+        assert_ok(got = continued_config(base, changes, &err));
+        if (!json_equal(got, want))
+            fail_msg("%s with %s", cases[i].base, cases[i].changes);
+        json_decref(base);
+        json_decref(changes);
+        json_decref(want);
+        json_decref(got);
+    }
+}
+
 static void broken_lines_are_named(void **state)
 {
     (void)state;
@@ -366,6 +445,8 @@ int main(void)
         cmocka_unit_test(bad_configurations_are_refused),
         cmocka_unit_test(broken_lines_are_named),
         cmocka_unit_test(dense_resumes_to_the_bit),
+        cmocka_unit_test(rope_changes_when_a_run_goes_on),
+        cmocka_unit_test(rope_changes_where_the_checkpoint_has_it),
         cmocka_unit_test(mixture_resumes_to_the_bit),
         cmocka_unit_test(adapter_resumes_to_the_bit),
         cmocka_unit_test(adapters_learn),
