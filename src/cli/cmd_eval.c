@@ -130,13 +130,13 @@ static json_t *identity(const Eval *e, Error *err)
     json_t *adapters = json_array();
     for (int i = 0; i < e->model_args.loras.n; i++)
         json_array_append_new(adapters, json_string(e->model_args.loras.items[i]));
-    return json_pack("{s:s, s:s, s:o, s:s?, s:s?, s:s?, s:I, s:s, s:s, s:I, s:f, s:f, s:I}",
+    return json_pack("{s:s, s:s, s:o, s:s?, s:s?, s:s?, s:I, s:I, s:s, s:s, s:I, s:f, s:f, s:I}",
                      "model", e->path, "model_hash", hash, "lora", adapters, "yarn",
                      e->model_args.yarn, "template", e->model_args.template_file, "kv_type",
-                     e->model_args.kv_type, "seed", (json_int_t)e->seed, "languages", e->languages,
-                     "plain", e->plain, "max_tokens", (json_int_t)e->max_tokens, "temperature",
-                     e->temperature, "top_p", isnan(e->top_p) ? -1.0 : e->top_p, "top_k",
-                     (json_int_t)e->top_k);
+                     e->model_args.kv_type, "context", (json_int_t)e->model_args.context, "seed",
+                     (json_int_t)e->seed, "languages", e->languages, "plain", e->plain,
+                     "max_tokens", (json_int_t)e->max_tokens, "temperature", e->temperature,
+                     "top_p", isnan(e->top_p) ? -1.0 : e->top_p, "top_k", (json_int_t)e->top_k);
 }
 
 /* ---- Running --------------------------------------------------------------------------------- */

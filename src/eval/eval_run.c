@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "eval/eval_samples.h"
+#include "tasks/checks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +117,7 @@ static bool take(Loop *l, Talk *t, int slot, bool *is_talk_over, Error *err)
         t->record.reply_tokens += turn->reply_tokens;
         t->record.is_cut |= strcmp(turn->finish, "length") == 0;
         t->record.was_closed |= turn->was_closed;
+        t->record.has_thought = check_trim(buf_str(&turn->thinking)).bytes > 0;
         t->c.n_turns++;
         *is_talk_over = !task->take(task, &t->c, turn, t->record.values);
         if (*is_talk_over) {

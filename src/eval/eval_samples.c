@@ -32,7 +32,7 @@ static bool compare(const char *path, const json_t *before, const json_t *now, E
     json_object_foreach((json_t *)now, key, value)
     {
         const json_t *old = json_object_get(before, key);
-        if (old && json_equal(old, value))
+        if ((old && json_equal(old, value)) || strcmp(key, "model") == 0) /* its hash counts */
             continue;
         char *was = dump(old, JSON_COMPACT), *is = dump(value, JSON_COMPACT);
         error_set(err, ERROR_ARGUMENT,
@@ -103,6 +103,7 @@ static bool take_line(EvalRecords *r, int task_i, const json_t *line, Error *err
         .is_there = true,
         .is_cut = json_is_true(json_object_get(line, "is_cut")),
         .was_closed = json_is_true(json_object_get(line, "thought_was_closed")),
+        .has_thought = json_is_true(json_object_get(line, "has_thought")),
         .prompt_tokens = count_of(tokens, "prompt"),
         .thinking_tokens = count_of(tokens, "thinking"),
         .reply_tokens = count_of(tokens, "reply"),
@@ -247,6 +248,7 @@ void eval_sample_line(const EvalTask *task, const EvalSetting *setting, int case
                                   record->thinking_tokens, "reply", record->reply_tokens));
     json_object_set_new(line, "is_cut", json_boolean(record->is_cut));
     json_object_set_new(line, "thought_was_closed", json_boolean(record->was_closed));
+    json_object_set_new(line, "has_thought", json_boolean(record->has_thought));
     char *whole = dump(line, JSON_COMPACT);
     buf_printf(out, "%s\n", whole);
     free(whole);

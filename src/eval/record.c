@@ -97,6 +97,10 @@ static double value_of(const EvalRecord *record, int metric)
         return record->prompt_tokens;
     case EVAL_CUT:
         return record->is_cut;
+    case EVAL_CLOSED:
+        return record->was_closed;
+    case EVAL_HAS_THOUGHT:
+        return record->has_thought;
     default:
         return record->values[metric];
     }

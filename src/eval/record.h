@@ -7,8 +7,9 @@
 
 typedef struct EvalRecord {
     bool is_there;
-    bool is_cut;     /* ended by a limit of length, not by the model */
-    bool was_closed; /* the thought */
+    bool is_cut;      /* ended by a limit of length, not by the model */
+    bool was_closed;  /* the thought */
+    bool has_thought; /* in its last turn, more than white space */
     double values[EVAL_METRICS_MAX];
     /* Sums over the turns, but for the prompt: of the last one. */
     int prompt_tokens, thinking_tokens, reply_tokens;
@@ -58,7 +59,14 @@ int eval_groups(const EvalRecords *r, int task_i, EvalSplit split,
 void eval_group_name(const EvalGroup *group, Buf *out);
 
 /* The values of a metric, or counts, of a group's cases (NULL: all); NAN for the others. */
-enum { EVAL_THINKING_TOKENS = -1, EVAL_REPLY_TOKENS = -2, EVAL_PROMPT_TOKENS = -3, EVAL_CUT = -4 };
+enum {
+    EVAL_THINKING_TOKENS = -1,
+    EVAL_REPLY_TOKENS = -2,
+    EVAL_PROMPT_TOKENS = -3,
+    EVAL_CUT = -4,
+    EVAL_CLOSED = -5,
+    EVAL_HAS_THOUGHT = -6,
+};
 void eval_values(const EvalRecords *r, int task_i, int setting_i, int metric,
                  const EvalGroup *group, double *values);
 

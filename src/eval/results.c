@@ -35,15 +35,35 @@ EvalMean eval_result_gain(const EvalRecords *r, int task_i, const EvalGroup *gro
     return gain;
 }
 
-EvalCurve eval_result_curve(const EvalRecords *r, int task_i)
+/* A setting's values of one task, or (EVAL_ALL_TASKS) of all that are asked in it, one behind the
+ * other. */
+static double *pooled(const EvalRecords *r, int task_i, int setting_i, int *n)
+{
+    int n_all = 0;
+    for (int t = 0; t < r->tasks->n; t++)
+        n_all += r->tasks->items[t]->n_cases;
+    double *values = mem_alloc(sizeof *values * (size_t)n_all);
+    *n = 0;
+    for (int t = 0; t < r->tasks->n; t++) {
+        if ((task_i != EVAL_ALL_TASKS && t != task_i) || !eval_is_asked(r, t, setting_i))
+            continue;
+        eval_values(r, t, setting_i, 0, NULL, values + *n);
+        *n += r->tasks->items[t]->n_cases;
+    }
+    return values;
+}
+
+EvalCurve eval_result_curve(const EvalRecords *r, int task_i, EvalMean points[EVAL_BUDGETS_MAX])
 {
     double *values[EVAL_BUDGETS_MAX] = {NULL};
-    const int n = r->settings->n_budgets;
-    for (int b = 0; b < n; b++)
-        values[b] = values_of(r, task_i, r->settings->budget_i[b], 0, NULL);
-    const EvalCurve curve =
-        eval_curve((const double *const *)values, n, r->tasks->items[task_i]->n_cases);
-    for (int b = 0; b < n; b++)
+    const int n_points = r->settings->n_budgets;
+    int n = 0;
+    for (int b = 0; b < n_points; b++) {
+        values[b] = pooled(r, task_i, r->settings->budget_i[b], &n);
+        points[b] = eval_mean(values[b], n);
+    }
+    const EvalCurve curve = eval_curve((const double *const *)values, n_points, n);
+    for (int b = 0; b < n_points; b++)
         mem_free(values[b]);
     return curve;
 }
@@ -71,10 +91,9 @@ static json_t *result(const EvalRecords *r, int task_i, const EvalGroup *group, 
     static const struct {
         const char *name;
         int metric;
-    } counts[] = {{"thinking_tokens", EVAL_THINKING_TOKENS},
-                  {"reply_tokens", EVAL_REPLY_TOKENS},
-                  {"prompt_tokens", EVAL_PROMPT_TOKENS},
-                  {"cut_off", EVAL_CUT}};
+    } counts[] = {{"thinking_tokens", EVAL_THINKING_TOKENS}, {"reply_tokens", EVAL_REPLY_TOKENS},
+                  {"prompt_tokens", EVAL_PROMPT_TOKENS},     {"cut_off", EVAL_CUT},
+                  {"thought_closed", EVAL_CLOSED},           {"has_thought", EVAL_HAS_THOUGHT}};
     const EvalTask *task = r->tasks->items[task_i];
     json_t *object = json_pack("{s:s}", "alias", alias);
     for (int s = 0; s < r->settings->n; s++) {
@@ -154,22 +173,22 @@ static void put_gain(json_t *all, const EvalRecords *r, int task_i)
 
 static void put_curve(json_t *all, const EvalRecords *r, int task_i)
 {
-    const EvalTask *task = r->tasks->items[task_i];
     const EvalSettings *settings = r->settings;
-    json_t *budgets = json_array(), *points = json_array(), *errors = json_array();
+    EvalMean points[EVAL_BUDGETS_MAX];
+    const EvalCurve curve = eval_result_curve(r, task_i, points);
+    json_t *budgets = json_array(), *acc = json_array(), *errors = json_array();
     for (int b = 0; b < settings->n_budgets; b++) {
-        const EvalMean mean = eval_result_mean(r, task_i, settings->budget_i[b], 0, NULL);
         json_array_append_new(budgets, settings->budgets[b] < 0
                                            ? json_string("inf")
                                            : json_integer(settings->budgets[b]));
-        json_array_append_new(points, number(mean.mean));
-        json_array_append_new(errors, number(mean.error));
+        json_array_append_new(acc, number(points[b].mean));
+        json_array_append_new(errors, number(points[b].error));
     }
-    const EvalCurve curve = eval_result_curve(r, task_i);
-    json_object_set_new(json_object_get(all, "budgets"), task->name,
+    json_object_set_new(json_object_get(all, "budgets"),
+                        task_i == EVAL_ALL_TASKS ? "all" : r->tasks->items[task_i]->name,
                         json_pack("{s:o, s:o, s:o, s:i, s:i, s:i, s:o, s:o}", "budgets", budgets,
-                                  "acc", points, "acc_stderr", errors, "steps", curve.n_steps,
-                                  "rises", curve.n_rises, "falls", curve.n_falls, "gain",
+                                  "acc", acc, "acc_stderr", errors, "steps", curve.n_steps, "rises",
+                                  curve.n_rises, "falls", curve.n_falls, "gain",
                                   number(curve.first_to_last.mean), "gain_stderr",
                                   number(curve.first_to_last.error)));
 }
@@ -192,6 +211,8 @@ json_t *eval_results(const EvalRecords *r, const json_t *identity)
         if (r->settings->n_budgets > 0)
             put_curve(all, r, t);
     }
+    if (r->settings->n_budgets > 0)
+        put_curve(all, r, EVAL_ALL_TASKS);
     json_object_set_new(all, "config",
                         json_pack("{s:s, s:O}", "model", "wen", "model_args", identity));
     json_object_set_new(

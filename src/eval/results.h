@@ -7,7 +7,7 @@
  *   date, total_evaluation_time_seconds
  *
  * and what that shape has no place for: differences {TASK: {thinking minus not thinking, paired}},
- * budgets {TASK: {budgets, acc, rises, falls, ...}}, n_replies. */
+ * budgets {TASK or "all": {budgets, acc, rises, falls, ...}}, n_replies. */
 #ifndef WEN_EVAL_RESULTS_H
 #define WEN_EVAL_RESULTS_H
 
@@ -22,6 +22,9 @@ EvalMean eval_result_mean(const EvalRecords *r, int task_i, int setting_i, int m
                           const EvalGroup *group);
 /* Thinking minus not thinking, of the first metric. */
 EvalMean eval_result_gain(const EvalRecords *r, int task_i, const EvalGroup *group);
-EvalCurve eval_result_curve(const EvalRecords *r, int task_i);
+/* Along the budgets: the points, and how they follow each other. EVAL_ALL_TASKS: the cases of all
+ * tasks that have no mode of their own, in one heap. */
+enum { EVAL_ALL_TASKS = -1 };
+EvalCurve eval_result_curve(const EvalRecords *r, int task_i, EvalMean points[EVAL_BUDGETS_MAX]);
 
 #endif

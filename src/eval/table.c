@@ -212,33 +212,42 @@ static void put_own_modes(const EvalRecords *r, EvalSplit split, Buf *out)
 
 /* ---- Budgets --------------------------------------------------------------------------------- */
 
+static void put_curve(const EvalRecords *r, int t, const char *name, Buf *out)
+{
+    EvalMean points[EVAL_BUDGETS_MAX];
+    const EvalCurve curve = eval_result_curve(r, t, points);
+    buf_printf(out, "| %s |", name);
+    for (int b = 0; b < r->settings->n_budgets; b++) {
+        buf_putc(out, ' ');
+        put_mean(out, points[b], false);
+        buf_puts(out, " |");
+    }
+    buf_printf(out, " %d of %d | %d | ", curve.n_rises, curve.n_steps, curve.n_falls);
+    put_mean(out, curve.first_to_last, true);
+    buf_puts(out, " |\n");
+}
+
 static void put_curves(const EvalRecords *r, Buf *out)
 {
     const EvalSettings *s = r->settings;
-    buf_puts(out, "| budget of thought ");
+    int n = 0;
+    buf_puts(out, "| budget of thought |");
     for (int b = 0; b < s->n_budgets; b++)
         if (s->budgets[b] < 0)
-            buf_puts(out, "| ∞ ");
+            buf_puts(out, " ∞ |");
         else
-            buf_printf(out, "| %d ", s->budgets[b]);
-    buf_puts(out, "| rises | falls | last - first |\n|---|");
+            buf_printf(out, " %d |", s->budgets[b]);
+    buf_puts(out, " rises | falls | last - first |\n|---|");
     for (int b = 0; b < s->n_budgets + 3; b++)
         buf_puts(out, "--:|");
     buf_putc(out, '\n');
-    for (int t = 0; t < r->tasks->n; t++) {
-        if (r->tasks->items[t]->has_own_mode)
-            continue;
-        buf_printf(out, "| %s ", r->tasks->items[t]->name);
-        for (int b = 0; b < s->n_budgets; b++) {
-            buf_puts(out, "| ");
-            put_mean(out, eval_result_mean(r, t, s->budget_i[b], 0, NULL), false);
-            buf_putc(out, ' ');
+    for (int t = 0; t < r->tasks->n; t++)
+        if (!r->tasks->items[t]->has_own_mode) {
+            put_curve(r, t, r->tasks->items[t]->name, out);
+            n++;
         }
-        const EvalCurve curve = eval_result_curve(r, t);
-        buf_printf(out, "| %d of %d | %d | ", curve.n_rises, curve.n_steps, curve.n_falls);
-        put_mean(out, curve.first_to_last, true);
-        buf_puts(out, " |\n");
-    }
+    if (n > 1)
+        put_curve(r, EVAL_ALL_TASKS, "all together", out);
     buf_puts(out, "\nRises and falls: steps of more than two standard errors of the paired "
                   "difference.\n");
 }

@@ -111,7 +111,9 @@ static void modes_and_budgets_are_told_apart(void **state)
     assert_int_equal(b->fake.n_asked, 4 * 50);
     const EvalMean gain = eval_result_gain(&b->records, 0, NULL);
     assert_true(gain.n == 50 && gain.mean > 0.99);
-    const EvalCurve curve = eval_result_curve(&b->records, 0);
+    EvalMean points[EVAL_BUDGETS_MAX];
+    const EvalCurve curve = eval_result_curve(&b->records, 0, points);
+    assert_true(points[1].mean < 0.01 && points[2].mean > 0.99);
     assert_int_equal(curve.n_rises, 1);
     assert_int_equal(curve.n_falls, 0);
     Buf table = {0};
