@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "eval/paired.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ enum { RESULTS_BYTES_MAX = 256 << 20 };
 typedef struct Run {
     char *name, *dir;
     json_t *all;
+    json_t *samples; /* of the task in work; of the first and the last run only */
 } Run;
 
 /* ---- Reading --------------------------------------------------------------------------------- */
@@ -64,6 +66,18 @@ static void put_cell(Buf *out, const json_t *mean, const json_t *error)
     buf_puts(out, " |");
 }
 
+static void put_difference(const Run *first, const Run *last, const char *setting,
+                           const char *metric, Buf *out)
+{
+    const EvalMean mean = paired_difference(first->samples, last->samples, setting, metric);
+    buf_putc(out, ' ');
+    if (mean.n > 0)
+        buf_printf(out, "%+.1f", 100 * mean.mean);
+    if (mean.n > 1)
+        buf_printf(out, " ± %.1f", 100 * mean.error);
+    buf_puts(out, " |");
+}
+
 static void put_row(const Run *runs, int n, const char *task, const char *metric,
                     const char *setting, Buf *out)
 {
@@ -76,6 +90,8 @@ static void put_row(const Run *runs, int n, const char *task, const char *metric
         const json_t *result = result_of(&runs[i], "results", task);
         put_cell(out, json_object_get(result, mean.data), json_object_get(result, error.data));
     }
+    if (n > 1)
+        put_difference(&runs[0], &runs[n - 1], setting, metric, out);
     buf_putc(out, '\n');
     buf_free(&mean);
     buf_free(&error);
@@ -121,17 +137,29 @@ static void put_task(const Run *runs, int n, const char *task, Buf *out)
         const json_t *difference = result_of(&runs[i], "differences", task);
         put_cell(out, json_object_get(difference, "mean"), json_object_get(difference, "stderr"));
     }
-    buf_putc(out, '\n');
+    buf_puts(out, n > 1 ? " |\n" : "\n");
 }
 
-static void put_table(const Run *runs, int n, Buf *out)
+static bool read_samples(Run *runs, int n, const char *task, Error *err)
 {
+    for (int i = 0; i < n && n > 1; i += n - 1) {
+        json_decref(runs[i].samples);
+        runs[i].samples = paired_read(runs[i].dir, task, err);
+        if (!runs[i].samples)
+            return false;
+    }
+    return true;
+}
+
+static bool put_table(Run *runs, int n, Buf *out, Error *err)
+{
+    bool ok = true;
     json_t *tasks = json_object(), *value;
     const char *task;
     buf_puts(out, "| task | asked |");
     for (int i = 0; i < n; i++)
         buf_printf(out, " %s |", runs[i].name);
-    buf_puts(out, "\n|---|---|");
+    buf_puts(out, n > 1 ? " last - first |\n|---|---|--:|" : "\n|---|---|");
     for (int i = 0; i < n; i++) {
         buf_puts(out, "--:|");
         json_object_foreach(json_object_get(runs[i].all, "results"), task,
@@ -139,7 +167,12 @@ static void put_table(const Run *runs, int n, Buf *out)
             json_object_set_new(tasks, task, json_true());
     }
     buf_putc(out, '\n');
-    json_object_foreach(tasks, task, value) put_task(runs, n, task, out);
+    json_object_foreach(tasks, task, value)
+    {
+        ok = ok && read_samples(runs, n, task, err);
+        if (ok)
+            put_task(runs, n, task, out);
+    }
     json_decref(tasks);
     buf_putc(out, '\n');
     for (int i = 0; i < n; i++) {
@@ -148,19 +181,20 @@ static void put_table(const Run *runs, int n, Buf *out)
         buf_printf(out, "%s: model %s, seed %lld\n", runs[i].name, hash ? hash : "?",
                    (long long)json_integer_value(json_object_get(args, "seed")));
     }
+    return ok;
 }
 
 bool eval_compare(char *const *texts, int n, Buf *out, Error *err)
 {
-    Run runs[COMPARE_MAX] = {{NULL, NULL, NULL}};
+    Run runs[COMPARE_MAX] = {{NULL, NULL, NULL, NULL}};
     bool ok =
         n <= COMPARE_MAX || error_set(err, ERROR_ARGUMENT, "%d runs; at most %d", n, COMPARE_MAX);
     for (int i = 0; ok && i < n; i++)
         ok = read_run(&runs[i], texts[i], err);
-    if (ok)
-        put_table(runs, n, out);
+    ok = ok && put_table(runs, n, out, err);
     for (int i = 0; i < n && i < COMPARE_MAX; i++) {
         json_decref(runs[i].all);
+        json_decref(runs[i].samples);
         mem_free(runs[i].name);
         mem_free(runs[i].dir);
     }

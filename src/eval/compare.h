@@ -7,7 +7,10 @@
 
 enum { COMPARE_MAX = 16 };
 
-/* runs: each "DIR" (named by its last part) or "NAME=DIR", a folder with results.json. Below the
+/* With two runs or more there is a column for the last one minus the first, taken case by case from
+ * the samples of both (paired.h); empty where they have no case in common.
+ *
+ * runs: each "DIR" (named by its last part) or "NAME=DIR", a folder with results.json. Below the
  * table stands which model each was. */
 bool eval_compare(char *const *runs, int n, Buf *out, Error *err) MUST_USE;
 

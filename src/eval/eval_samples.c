@@ -141,10 +141,10 @@ static bool take_lines(const char *path, Str all, EvalRecords *r, int task_i, si
     return true;
 }
 
-static char *path_of(const char *dir, const EvalTask *task)
+char *eval_samples_path(const char *dir, const char *task)
 {
     Buf name = {0};
-    buf_printf(&name, "samples_%s.jsonl", task->name);
+    buf_printf(&name, "samples_%s.jsonl", task);
     for (size_t i = 0; i < name.bytes; i++)
         if (strchr(":/ ", name.data[i]))
             name.data[i] = '_';
@@ -158,7 +158,7 @@ SampleFile *eval_samples_open(const char *dir, EvalRecords *r, int task_i, Error
     SampleFile *f = mem_alloc(sizeof *f);
     FileMap map = {0};
     size_t end = 0;
-    f->path = path_of(dir, r->tasks->items[task_i]);
+    f->path = eval_samples_path(dir, r->tasks->items[task_i]->name);
     bool ok = !file_exists(f->path) || file_map(&map, f->path, err);
     if (ok && map.bytes > 0)
         ok = take_lines(f->path, (Str){(const char *)map.data, map.bytes}, r, task_i, &end, err);

@@ -14,6 +14,9 @@
  * sampling, seed, ...). A difference is an error that names it. */
 bool eval_samples_folder(const char *dir, const json_t *identity, Error *err) MUST_USE;
 
+/* "DIR/samples_TASK.jsonl", to be freed with mem_free. */
+char *eval_samples_path(const char *dir, const char *task);
+
 typedef struct SampleFile SampleFile;
 
 /* Reads what is there of this task into the records. A line cut by the end of a process is dropped;

@@ -26,7 +26,7 @@ EvalMean eval_result_mean(const EvalRecords *r, int task_i, int setting_i, int m
 EvalMean eval_result_gain(const EvalRecords *r, int task_i, const EvalGroup *group)
 {
     if (r->settings->think_i < 0 || r->settings->plain_i < 0)
-        return (EvalMean){.mean = NAN, .error = NAN};
+        return (EvalMean){.mean = (double)NAN, .error = (double)NAN};
     double *think = values_of(r, task_i, r->settings->think_i, 0, group);
     double *plain = values_of(r, task_i, r->settings->plain_i, 0, group);
     const EvalMean gain = eval_difference(think, plain, r->tasks->items[task_i]->n_cases);

@@ -44,6 +44,6 @@ EvalCurve eval_curve(const double *const *values, int n_points, int n)
         curve.n_falls += direction < 0;
     }
     curve.first_to_last = n_points > 1 ? eval_difference(values[n_points - 1], values[0], n)
-                                       : (EvalMean){.mean = NAN, .error = NAN};
+                                       : (EvalMean){.mean = (double)NAN, .error = (double)NAN};
     return curve;
 }

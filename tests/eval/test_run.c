@@ -4,6 +4,7 @@
 #include "eval/fake_asker.h"
 
 #include "base/file.h"
+#include "eval/compare.h"
 #include "eval/eval_run.h"
 #include "eval/eval_samples.h"
 #include "eval/file_task.h"
@@ -329,6 +330,50 @@ static void results_have_the_usual_shape(void **state)
     free(b);
 }
 
+static void write_results(Bench *b)
+{
+    Error err = {0};
+    json_t *identity = json_pack("{s:s, s:i}", "model_hash", "12", "seed", 1);
+    json_t *all = eval_results(&b->records, identity);
+    char *text = json_dumps(all, 0), *path = file_join(b->dir, "results.json");
+    assert_ok(file_write(path, str_from(text), &err));
+    mem_free(path);
+    free(text);
+    json_decref(all);
+    json_decref(identity);
+}
+
+/* 0 0 0 0 then 0 1 1 1 of every four: the gain and its error are those of the pairs. */
+static void runs_are_compared_in_pairs(void **state)
+{
+    (void)state;
+    Bench *b = malloc(sizeof *b);
+    Error err = {0};
+    char runs[2][300];
+    for (int i = 0; i < 2; i++) {
+        bench_open(b, "chain:1", i ? 20 : 40, NULL); /* the first has more problems */
+        b->fake.wrong_every = i ? 4 : 1;
+        folder(b, i ? "after" : "before");
+        if (!bench_run(b))
+            fail_msg("%s", b->err.message);
+        write_results(b);
+        snprintf(runs[i], sizeof runs[i], "%s%s", i ? "" : "P1=", b->dir);
+        bench_close(b);
+    }
+    char *texts[] = {runs[0], runs[1]};
+    Buf table = {0};
+    assert_ok(eval_compare(texts, 2, &table, &err));
+    assert_true(test_contains(table.data, "| task | asked | P1 | after | last - first |\n"));
+    assert_true(test_contains(table.data, "| chain:1 | think | 0.0 ± 0.0 | 75.0 ± 9.9 | +75.0 ± "
+                                          "9.9 |\n"));
+    assert_true(test_contains(table.data, "P1: model 12, seed 1\n"));
+    buf_free(&table);
+    texts[1] = (char *)"no/such";
+    assert_error(eval_compare(texts, 2, &table, &err), ERROR_IO, "no/such/results.json");
+    buf_free(&table);
+    free(b);
+}
+
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
 static void a_task_has_no_prompt_twice(void **state)
@@ -462,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_folder_holds_one_run),
         cmocka_unit_test(samples_are_of_their_problems),
         cmocka_unit_test(results_have_the_usual_shape),
+        cmocka_unit_test(runs_are_compared_in_pairs),
         cmocka_unit_test(a_task_has_no_prompt_twice),
         cmocka_unit_test(words_of_tasks_are_read),
         cmocka_unit_test(a_length_finds_its_level),
