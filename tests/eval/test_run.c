@@ -343,7 +343,7 @@ static void write_results(Bench *b)
     json_decref(identity);
 }
 
-/* 0 0 0 0 then 0 1 1 1 of every four: the gain and its error are those of the pairs. */
+/* 0 1 0 1 then 0 1 1 1 of every four: the gain and its error are those of the pairs. */
 static void runs_are_compared_in_pairs(void **state)
 {
     (void)state;
@@ -352,7 +352,7 @@ static void runs_are_compared_in_pairs(void **state)
     char runs[2][300];
     for (int i = 0; i < 2; i++) {
         bench_open(b, "chain:1", i ? 20 : 40, NULL); /* the first has more problems */
-        b->fake.wrong_every = i ? 4 : 1;
+        b->fake.wrong_every = i ? 4 : 2;
         folder(b, i ? "after" : "before");
         if (!bench_run(b))
             fail_msg("%s", b->err.message);
@@ -364,7 +364,7 @@ static void runs_are_compared_in_pairs(void **state)
     Buf table = {0};
     assert_ok(eval_compare(texts, 2, &table, &err));
     assert_true(test_contains(table.data, "| task | asked | P1 | after | last - first |\n"));
-    assert_true(test_contains(table.data, "| chain:1 | think | 0.0 ± 0.0 | 75.0 ± 9.9 | +75.0 ± "
+    assert_true(test_contains(table.data, "| chain:1 | think | 50.0 ± 8.0 | 75.0 ± 9.9 | +25.0 ± "
                                           "9.9 |\n"));
     assert_true(test_contains(table.data, "P1: model 12, seed 1\n"));
     buf_free(&table);

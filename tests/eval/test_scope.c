@@ -56,12 +56,16 @@ static void replies_that_do_not(void **state)
         "You cannot take them together.",
         "The doctor does not know.",
         "Yes. I don't know.",
+        "I don't know 这个我不知道，我是一个小模型。",
         "Sorry! It is 5.",
         "Sorry.",
     };
-    static const char *const chinese[] = {"", "你好！我是 Wen。有什么可以帮你？",
-                                          "黄河在内蒙古拐弯。", "我不知道，但应该是内蒙古。",
-                                          "这个我不知道。大概是1900年。"};
+    static const char *const chinese[] = {"",
+                                          "你好！我是 Wen。有什么可以帮你？",
+                                          "黄河在内蒙古拐弯。",
+                                          "我不知道，但应该是内蒙古。",
+                                          "这个我不知道。大概是1900年。",
+                                          "不知道: I do not know that, I am a small model."};
     for (size_t i = 0; i < sizeof english / sizeof *english; i++)
         judged(LANG_EN, english[i], false);
     for (size_t i = 0; i < sizeof chinese / sizeof *chinese; i++)
