@@ -20,6 +20,7 @@ static const DataCommand commands[] = {
     {"dedup", data_dedup, "without exact and near copies"},
     {"decontaminate", data_decontaminate, "without passages of evaluation sets"},
     {"label", data_label, "quality, field, ... of documents, by a model"},
+    {"sample", data_sample, "a model's replies to problems, the right ones, as conversations"},
     {"synth", data_synth, "textbooks, questions, code, by a model"},
     {"pdf", data_pdf, "documents from PDF files, cleaned by a model"},
     {"review", data_review, "keep, drop or edit by hand"},

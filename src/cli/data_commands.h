@@ -11,6 +11,7 @@ int data_make(int argc, char **argv);
 int data_mix(int argc, char **argv);
 int data_pdf(int argc, char **argv);
 int data_review(int argc, char **argv);
+int data_sample(int argc, char **argv);
 int data_synth(int argc, char **argv);
 
 #endif

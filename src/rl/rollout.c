@@ -53,13 +53,20 @@ static json_t *message_json(const TaskMessage *m)
     return json;
 }
 
+int rollout_thinks(const RolloutOptions *options, const Problem *problem, int problem_i)
+{
+    const int wanted = options->thinks;
+    if (wanted >= 0 && problem->mode != MODE_ANY)
+        return problem->mode == MODE_THINK;
+    return wanted == THINKS_BOTH ? problem_i % 2 : wanted;
+}
+
 /* A problem whose turns carry flags of their own is asked with the switch on: they decide. */
 static int thinks(const Making *m, const Speaker *s)
 {
-    const int wanted = m->options->thinks;
-    if (wanted >= 0 && s->problem->mode != MODE_ANY)
+    if (m->options->thinks >= 0 && s->problem->mode != MODE_ANY)
         return 1;
-    return wanted == THINKS_BOTH ? s->rollout->problem_i % 2 : wanted;
+    return rollout_thinks(m->options, s->problem, s->rollout->problem_i);
 }
 
 static bool render(const Making *m, const Speaker *s, json_t *messages, bool add_prompt,
@@ -199,8 +206,9 @@ static bool ask(const Making *m, Speaker *s, int i, Error *err)
     request.prompt = r->ids.data;
     request.n_prompt = r->ids.n;
     request.max_tokens = m->options->max_tokens - r->n_sampled;
-    request.sampling = sampling_defaults();
-    request.sampling.temperature = 1;
+    request.sampling = m->options->sampling ? *m->options->sampling : sampling_defaults();
+    if (!m->options->sampling)
+        request.sampling.temperature = 1;
     request.sampling.seed = m->options->seed + (uint64_t)i;
     request.no_answer_room = request.no_loop_guard = true; /* what was sampled, and nothing else */
     request.n_logprobs = 0;
@@ -214,11 +222,10 @@ static bool ask(const Making *m, Speaker *s, int i, Error *err)
     return s->id > 0;
 }
 
-/* The turn as a message, then the tools' responses, really made. */
-static void call_tools(Speaker *s)
+/* The turn that has ended, as a message behind the others. */
+static void add_turn(Speaker *s)
 {
     const Rollout *r = s->rollout;
-    Buf response = {0};
     const TaskMessage turn = {.role = ROLE_ASSISTANT,
                               .content = buf_str(&r->content),
                               .calls = r->calls + s->first_call,
@@ -228,6 +235,14 @@ static void call_tools(Speaker *s)
         json_object_set_new(json, "reasoning_content",
                             json_stringn(r->thinking.data, r->thinking.bytes));
     json_array_append_new(s->messages, json);
+}
+
+/* The turn, then the tools' responses, really made. */
+static void call_tools(Speaker *s)
+{
+    const Rollout *r = s->rollout;
+    Buf response = {0};
+    add_turn(s);
     for (int i = s->first_call; i < r->n_calls; i++) {
         buf_clear(&response);
         tool_box_call(s->box, &r->calls[i], &response);
@@ -279,14 +294,27 @@ static bool add_responses(const Making *m, Speaker *s, Error *err)
     return ok;
 }
 
-/* After a turn: another one, or the answer is whole. */
+/* The answer is whole, or as much of it as there will be. */
+static void end_answer(const Making *m, Speaker *s)
+{
+    if (!m->options->keeps_turns)
+        return;
+    add_turn(s);
+    s->rollout->turns = json_array();
+    for (size_t i = (size_t)s->problem->n_messages; i < json_array_size(s->messages); i++)
+        json_array_append(s->rollout->turns, json_array_get(s->messages, i));
+}
+
+/* After a turn: another one, or the end. */
 static bool go_on(const Making *m, Speaker *s, int i, Error *err)
 {
     Rollout *r = s->rollout;
     s->id = 0;
     if (!s->box || r->finish != FINISH_TOOL_CALLS || r->n_turns >= m->options->max_turns ||
-        r->n_sampled >= m->options->max_tokens)
+        r->n_sampled >= m->options->max_tokens) {
+        end_answer(m, s);
         return true;
+    }
     call_tools(s);
     if (!add_responses(m, s, err))
         return false;
@@ -318,10 +346,11 @@ static Engine *open_engine(Model *model, const ModelText *text, int longest, int
 {
     /* Responses of tools take room too: as much as the model's own tokens. */
     const int wanted = longest + 2 * options->max_tokens, most = model->config.context_max;
+    const int at_once = options->n_at_once > 0 ? options->n_at_once : ENGINE_SEQUENCES;
     const EngineOptions engine = {
         .kv_type = DTYPE_F32,
         .context = wanted < most ? wanted : most,
-        .max_sequences = n < ENGINE_SEQUENCES ? n : ENGINE_SEQUENCES,
+        .max_sequences = n < at_once ? n : at_once,
         .eos_ids = options->eos_ids,
         .n_eos = options->n_eos,
     };
@@ -365,6 +394,7 @@ void rollouts_free(Rollouts *r)
         mem_free(rollout->logprobs);
         buf_free(&rollout->thinking);
         buf_free(&rollout->content);
+        json_decref(rollout->turns);
         arena_close(&rollout->arena);
     }
     mem_free(r->items);

@@ -26,7 +26,17 @@ typedef struct RolloutOptions {
     const int32_t *eos_ids; /* beside the model's own */
     int n_eos;
     const Adapter *adapter; /* beside the model; NULL: none */
+    /* For answers that become data: another way to draw (its seed is not used), how many requests
+     * run side by side (0: ENGINE_SEQUENCES), and Rollout.turns. NULL: temperature 1, all of the
+     * vocabulary. */
+    const Sampling *sampling;
+    int n_at_once;
+    bool keeps_turns;
 } RolloutOptions;
+
+/* Whether problem `problem_i` of a call is answered with a thought: 1, 0, -1 (not told). Flags of
+ * its own decide before the options do. */
+int rollout_thinks(const RolloutOptions *options, const Problem *problem, int problem_i);
 
 /* One answer. */
 typedef struct Rollout {
@@ -40,6 +50,8 @@ typedef struct Rollout {
     Buf thinking, content; /* of the last turn */
     TaskCall *calls;       /* of all turns */
     int n_calls;
+    json_t *turns; /* what follows the problem's messages: assistant's turns, tools' responses; NULL
+                      unless options->keeps_turns */
     double score, reward; /* by the verifier; with what the stage adds */
     int capacity;
     Arena arena;

@@ -150,6 +150,21 @@ static void read_id(Problem *p)
         p->seed = strtoull(p->id.data + from[1], NULL, 10);
 }
 
+/* A flag at the end of the last question decides on the thought (tasks.h, TaskMode). */
+static void read_mode(Problem *p)
+{
+    int last = p->n_messages - 1;
+    while (last >= 0 && p->messages[last].role != ROLE_USER)
+        last--;
+    if (last < 0)
+        return;
+    const Str text = p->messages[last].content;
+    if (str_ends(text, STR(" /think")))
+        p->mode = MODE_THINK;
+    else if (str_ends(text, STR(" /no_think")))
+        p->mode = MODE_NO_THINK;
+}
+
 static bool read_fields(Problem *p, const json_t *line, Error *err)
 {
     const json_t *id = json_object_get(line, "id"), *family = json_object_get(line, "family");
@@ -178,6 +193,7 @@ static bool read_fields(Problem *p, const json_t *line, Error *err)
     for (int i = 0; i < p->n_messages; i++)
         if (!read_message(p, json_array_get(messages, (size_t)i), &list[i], err))
             return error_add(err, "message %d", i + 1);
+    read_mode(p);
     return true;
 }
 
