@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/model_args.h"
 #include "cli/term.h"
+#include "eval/aims.h"
 #include "eval/compare.h"
 #include "eval/eval_run.h"
 #include "eval/eval_samples.h"
@@ -24,12 +25,13 @@ typedef struct Eval {
     ModelArgs model_args;
     const char *path; /* the model */
     ArgList tasks, problems;
-    const char *mode, *plain, *budgets, *languages, *by, *out;
+    const char *mode, *plain, *budgets, *languages, *by, *out, *aims_file;
     int64_t n, seed, n_at_once, max_tokens, top_k;
     double temperature, top_p;
     bool is_json, compares;
     /* Read from these. */
     EvalSplit split; /* EVAL_SPLIT_NONE: as each task has it */
+    Aims *aims;      /* NULL: none */
     TaskList list;
     wen_model *text; /* the model's tokenizer, when a task needs it; NULL: not yet */
     EvalModes modes;
@@ -87,8 +89,8 @@ static bool read_tasks(Eval *e, Error *err)
 {
     FamilyDraw draw = {
         .n = e->n ? (int)e->n : 1000, .seed = e->seed, .count = count_tokens, .count_context = e};
-    if (e->tasks.n + e->problems.n == 0)
-        return error_set(err, ERROR_ARGUMENT, "give --tasks or --problems");
+    if (e->tasks.n + e->problems.n == 0 && !e->aims_file)
+        return error_set(err, ERROR_ARGUMENT, "give --tasks, --problems or --aims");
     if (!task_langs_read(e->languages, draw.langs, err))
         return false;
     for (int i = 0; i < e->tasks.n; i++)
@@ -97,7 +99,13 @@ static bool read_tasks(Eval *e, Error *err)
     for (int i = 0; i < e->problems.n; i++)
         if (!file_tasks_add(&e->list, e->problems.items[i], (int)e->n, err))
             return false;
-    return true;
+    if (!e->aims_file)
+        return true;
+    e->aims = aims_open(e->aims_file, err);
+    if (!e->aims || !aims_add_tasks(e->aims, &e->list, &draw, !e->budgets, err))
+        return false;
+    return e->budgets || !aims_budgets(e->aims) ||
+           eval_budgets_read(aims_budgets(e->aims), &e->settings, err);
 }
 
 static bool make_settings(Eval *e, const wen_model *model, Error *err)
@@ -170,6 +178,9 @@ static bool write_results(const Eval *e, const json_t *results, Error *err)
 static bool report(const Eval *e, const EvalRecords *r, const json_t *identified, Error *err)
 {
     json_t *results = eval_results(r, identified);
+    json_t *aims = e->aims ? aims_check(e->aims, r) : NULL;
+    if (aims)
+        json_object_set(results, "aims", aims);
     const bool ok = !e->out || write_results(e, results, err);
     if (ok && e->is_json) {
         json_dumpf(results, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
@@ -177,9 +188,14 @@ static bool report(const Eval *e, const EvalRecords *r, const json_t *identified
     } else if (ok) {
         Buf table = {0};
         eval_table(r, e->split, &table);
+        if (aims) {
+            buf_putc(&table, '\n');
+            aims_table(aims, &table);
+        }
         fwrite(table.data, 1, table.bytes, stdout);
         buf_free(&table);
     }
+    json_decref(aims);
     json_decref(results);
     for (int t = 0; t < r->tasks->n; t++)
         if (ok && r->left_out[t].n > 0)
@@ -252,6 +268,8 @@ int cmd_eval(int argc, char **argv)
          "families, such as chain:2-4,letters; domains; all; out_of_scope; card", 0, 0},
         {"problems", 'p', ARG_LIST, &e.problems, "FILE", "problems of a file, an object a line", 0,
          0},
+        {"aims", 0, ARG_TEXT, &e.aims_file, "FILE",
+         "the tasks that FILE has aims for, and whether they are met", 0, 0},
         {"n", 'n', ARG_INT, &e.n, "N", "problems a family (1000; of a file: all)", 1, 1 << 24},
         {"seed", 0, ARG_INT, &e.seed, "S", "another seed gives other problems (1)", 0,
          4294967295.0},
@@ -281,13 +299,13 @@ int cmd_eval(int argc, char **argv)
     model_args_put(&e.model_args, MODEL_ARGS_ALL, options, n_options);
     const ArgSpec spec = {
         .command = "eval",
-        .usage = "MODEL --tasks NAME[:LEVELS],... [--out DIR] | --compare DIR...",
+        .usage = "[MODEL] --tasks NAME[:LEVELS],... [--out DIR] | --compare DIR...",
         .about =
             "Asks a model held-out problems of the task families (\"wen data families\" lists\n"
             "them) or of a file, thinking and not thinking, and prints accuracies with their\n"
             "standard errors as Markdown. Answers are greedy unless a temperature is given.",
         .options = options,
-        .n_words_min = 1,
+        .n_words_min = 0,
         .n_words_max = COMPARE_MAX,
     };
     ArgWords words;
@@ -295,16 +313,19 @@ int cmd_eval(int argc, char **argv)
     int status;
     if (!args_parse(&spec, argc, argv, &words, &status))
         return status;
-    if (e.compares)
+    if (e.compares && words.n > 0)
         return compare(&words);
+    if (e.compares)
+        return term_usage("eval", "give the folders to compare");
     if (words.n > 1)
         return term_usage("eval", "give one MODEL");
-    e.path = words.words[0];
+    e.path = words.n > 0 ? words.words[0] : "builtin";
     if (!model_args_check(&e.model_args, &err) || !read_modes(&e, &err))
         return term_usage("eval", err.message);
     if (!read_tasks(&e, &err)) {
         wen_model_close(e.text);
         task_list_close(&e.list);
+        aims_close(e.aims);
         return err.code == ERROR_ARGUMENT ? term_usage("eval", err.message)
                                           : (term_note("%s", err.message), 1);
     }
@@ -318,5 +339,6 @@ int cmd_eval(int argc, char **argv)
     wen_model_close(model);
     wen_model_close(e.text);
     task_list_close(&e.list);
+    aims_close(e.aims);
     return term_finish_output() && ok ? 0 : 1;
 }

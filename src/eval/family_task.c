@@ -62,6 +62,7 @@ typedef struct Drawing {
     uint64_t n_tries;
     PairMap seen;
     Problem problem;
+    bool has_flags; /* one of them has */
 } Drawing;
 
 /* A problem of this level and language that was not drawn before; false: there is none left. */
@@ -75,6 +76,7 @@ static bool draw_one(Drawing *g, Drawn *d)
         if (pair_map_find(&g->seen, hash, &unused))
             continue;
         pair_map_put(&g->seen, hash, 1);
+        g->has_flags |= problem_has_flags(&g->problem);
         return true;
     }
     return false;
@@ -126,8 +128,7 @@ EvalTask *family_task_open(const TaskFamily *family, int from, int to, const Fam
     task->n_cases =
         draw_all(&g, from ? from : 1, from ? to : family->difficulty_max, langs, n_langs);
     problem_task_set(task, family);
-    make(s, &s->drawn[0], &g.problem);
-    task->has_own_mode = problem_has_flags(&g.problem);
+    task->has_own_mode = g.has_flags;
     pair_map_close(&g.seen);
     problem_close(&g.problem);
     return task;

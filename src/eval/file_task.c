@@ -71,7 +71,6 @@ static EvalTask *add_task(const Source *from, const Problem *p, Error *err)
     snprintf(task->about, sizeof task->about, "%.60s of a file",
              p->family ? p->family->about : "problems");
     problem_task_set(task, p->family);
-    task->has_own_mode = problem_has_flags(p);
     s->name = mem_strdup(from->name);
     s->text = from->text;
     task_list_add(from->list, task);
@@ -98,6 +97,7 @@ static bool add_line(const Source *from, const Problem *p, const Line *line, Err
     if (!task || (from->n_max > 0 && task->n_cases == from->n_max))
         return task != NULL;
     State *s = task->state;
+    task->has_own_mode |= problem_has_flags(p);
     s->lines = mem_more(s->lines, sizeof *s->lines, (size_t)task->n_cases, &s->capacity);
     s->lines[task->n_cases++] = *line;
     return true;

@@ -52,11 +52,7 @@ static Flags find_flags(const Problem *p)
     return flags;
 }
 
-bool problem_has_flags(const Problem *p)
-{
-    const bool is_flag_family = p->family && strcmp(p->family->name, "think_follow") == 0;
-    return is_flag_family || find_flags(p).n > 0;
-}
+bool problem_has_flags(const Problem *p) { return p->mode != MODE_ANY || find_flags(p).n > 0; }
 
 const char *problem_flag_kind(const Problem *p)
 {
@@ -92,7 +88,7 @@ bool problem_case_begin(EvalCase *c, Error *err)
     c->tools = json_incref(json_object_get(c->doc, "tools"));
     c->level = p->difficulty;
     c->lang = task_lang_name(p->lang);
-    c->kind = problem_has_flags(p) ? problem_flag_kind(p) : NULL;
+    c->kind = problem_flag_kind(p);
     return !p->family || !p->family->is_episode || (s->box = tool_box_open(p, err));
 }
 

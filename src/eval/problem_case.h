@@ -21,7 +21,8 @@ Problem *problem_case_new(EvalCase *c);
 /* The case's doc, messages, tools and labels. */
 bool problem_case_begin(EvalCase *c, Error *err) MUST_USE;
 
-/* Whether flags in the conversation say if there is to be a thought. */
+/* Whether the conversation says itself if there is to be a thought: by flags, or by having none in
+ * a family where others have some. */
 bool problem_has_flags(const Problem *p);
 /* "no flag", "/think", "/no_think", "several flags", "unflagged last turn". */
 const char *problem_flag_kind(const Problem *p);

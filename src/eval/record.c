@@ -38,7 +38,15 @@ EvalRecord *eval_record(const EvalRecords *r, int task_i, int case_i, int settin
 
 bool eval_is_asked(const EvalRecords *r, int task_i, int setting_i)
 {
-    return r->tasks->items[task_i]->has_own_mode == r->settings->items[setting_i].is_own;
+    const EvalTask *task = r->tasks->items[task_i];
+    const EvalSetting *setting = &r->settings->items[setting_i];
+    return task->has_own_mode == setting->is_own && !(task->skips_budgets && setting->budget > 0);
+}
+
+bool eval_has_curve(const EvalRecords *r, int task_i)
+{
+    const EvalTask *task = r->tasks->items[task_i];
+    return r->settings->n_budgets > 0 && !task->has_own_mode && !task->skips_budgets;
 }
 
 /* ---- Groups ---------------------------------------------------------------------------------- */

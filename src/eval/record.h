@@ -44,6 +44,8 @@ void eval_records_close(EvalRecords *r);
 EvalRecord *eval_record(const EvalRecords *r, int task_i, int case_i, int setting_i);
 /* Whether this task is asked in this setting. */
 bool eval_is_asked(const EvalRecords *r, int task_i, int setting_i);
+/* Whether it is asked with every budget. */
+bool eval_has_curve(const EvalRecords *r, int task_i);
 
 /* A group of a task's cases, by one of its labels. */
 enum { EVAL_GROUPS_MAX = 16 };

@@ -35,7 +35,7 @@ EvalMean eval_result_gain(const EvalRecords *r, int task_i, const EvalGroup *gro
     return gain;
 }
 
-/* A setting's values of one task, or (EVAL_ALL_TASKS) of all that are asked in it, one behind the
+/* A setting's values of one task, or (EVAL_ALL_TASKS) of all that have a curve, one behind the
  * other. */
 static double *pooled(const EvalRecords *r, int task_i, int setting_i, int *n)
 {
@@ -45,7 +45,7 @@ static double *pooled(const EvalRecords *r, int task_i, int setting_i, int *n)
     double *values = mem_alloc(sizeof *values * (size_t)n_all);
     *n = 0;
     for (int t = 0; t < r->tasks->n; t++) {
-        if ((task_i != EVAL_ALL_TASKS && t != task_i) || !eval_is_asked(r, t, setting_i))
+        if ((task_i != EVAL_ALL_TASKS && t != task_i) || !eval_has_curve(r, t))
             continue;
         eval_values(r, t, setting_i, 0, NULL, values + *n);
         *n += r->tasks->items[t]->n_cases;
@@ -205,10 +205,8 @@ json_t *eval_results(const EvalRecords *r, const json_t *identity)
     for (int t = 0; t < r->tasks->n; t++) {
         put_results(all, r, t);
         put_config(all, r, t, identity);
-        if (r->tasks->items[t]->has_own_mode)
-            continue;
         put_gain(all, r, t);
-        if (r->settings->n_budgets > 0)
+        if (eval_has_curve(r, t))
             put_curve(all, r, t);
     }
     if (r->settings->n_budgets > 0)

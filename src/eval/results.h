@@ -23,7 +23,7 @@ EvalMean eval_result_mean(const EvalRecords *r, int task_i, int setting_i, int m
 /* Thinking minus not thinking, of the first metric. */
 EvalMean eval_result_gain(const EvalRecords *r, int task_i, const EvalGroup *group);
 /* Along the budgets: the points, and how they follow each other. EVAL_ALL_TASKS: the cases of all
- * tasks that have no mode of their own, in one heap. */
+ * tasks that have a curve, in one heap. */
 enum { EVAL_ALL_TASKS = -1 };
 EvalCurve eval_result_curve(const EvalRecords *r, int task_i, EvalMean points[EVAL_BUDGETS_MAX]);
 

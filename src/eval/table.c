@@ -242,7 +242,7 @@ static void put_curves(const EvalRecords *r, Buf *out)
         buf_puts(out, "--:|");
     buf_putc(out, '\n');
     for (int t = 0; t < r->tasks->n; t++)
-        if (!r->tasks->items[t]->has_own_mode) {
+        if (eval_has_curve(r, t)) {
             put_curve(r, t, r->tasks->items[t]->name, out);
             n++;
         }

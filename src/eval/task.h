@@ -51,10 +51,11 @@ struct EvalTask {
     char name[EVAL_NAME_BYTES]; /* "chain:2-4" */
     char about[EVAL_NAME_BYTES];
     int n_cases;
-    /* The conversations say themselves whether a thought is wanted (flags): there is nothing to
-     * switch. */
+    /* The conversations say themselves whether a thought is wanted (one of them has a flag): there
+     * is nothing to switch. */
     bool has_own_mode;
-    EvalSplit split; /* that tables show */
+    bool skips_budgets; /* is not asked with budgets of thought */
+    EvalSplit split;    /* that tables show */
     /* The first is what tables show. Each is 0 .. 1, higher is better; NAN: not in this case. */
     const char *metrics[EVAL_METRICS_MAX];
     int n_metrics;

@@ -4,6 +4,7 @@
 #include "eval/fake_asker.h"
 
 #include "base/file.h"
+#include "eval/aims.h"
 #include "eval/compare.h"
 #include "eval/eval_run.h"
 #include "eval/eval_samples.h"
@@ -374,6 +375,84 @@ static void runs_are_compared_in_pairs(void **state)
     free(b);
 }
 
+/* ---- Aims ----------------------------------------------------------------------------------- */
+
+static const char aims_text[] =
+    "{\"aims\": [{\"task\": \"chain:2\", \"asked\": \"think\", \"at_least\": 0.7},"
+    "{\"task\": \"chain:2\", \"asked\": \"plain\", \"at_least\": 0.1},"
+    "{\"task\": \"think_follow\", \"asked\": \"flags\", \"metric\": \"mode\", \"at_least\": 0.99}],"
+    "\"gain\": {\"at_least\": 0.5, \"tasks\": 2, \"of\": \"chain:2,equation\"},"
+    "\"budgets\": {\"budgets\": \"0,16,64,inf\", \"rises\": 1, \"at_least\": 0.5, \"of\": "
+    "\"chain:2\"}}";
+
+static void aims_are_checked(void **state)
+{
+    (void)state;
+    Bench *b = malloc(sizeof *b);
+    const FamilyDraw draw = {.n = 40, .seed = 1, .langs = {true}};
+    Error err = {0};
+    char path[300];
+    snprintf(path, sizeof path, "%s", test_temp("aims.json"));
+    test_write(path, aims_text, strlen(aims_text));
+    memset(b, 0, sizeof *b);
+    Aims *aims = aims_open(path, &err);
+    assert_ok(aims != NULL);
+    assert_ok(aims_add_tasks(aims, &b->list, &draw, true, &err));
+    assert_int_equal(b->list.n, 3);
+    assert_ok(eval_budgets_read(aims_budgets(aims), &b->settings, &err));
+    assert_ok(eval_settings_make(&b->settings, EVAL_BOTH, true, false, false, &err));
+    fake_learn(&b->fake, &b->list);
+    b->fake.plain_is_wrong = true;
+    b->fake.wrong_every = 4;
+    b->fake.right_from = 64;
+    assert_true(bench_run(b));
+    /* chain:2 think, plain, two budgets; the other two: think_follow once, equation twice. */
+    assert_int_equal(b->fake.n_asked, 40 * (4 + 1 + 2));
+    json_t *checked = aims_check(aims, &b->records);
+    static const bool expected[] = {true, false, true, true, true};
+    assert_int_equal(json_array_size(checked), 5);
+    for (size_t i = 0; i < 5; i++)
+        if (json_is_true(json_object_get(json_array_get(checked, i), "is_met")) != expected[i])
+            fail_msg("aim %zu", i + 1);
+    Buf table = {0};
+    aims_table(checked, &table);
+    assert_true(test_contains(table.data, "| chain:2, think | 70.0 | 75.0 ± 6.9 | yes |"));
+    assert_true(test_contains(table.data, "4 of 5 aims are met."));
+    buf_free(&table);
+    json_decref(checked);
+    b->fake.right_from = 0; /* a budget of 16 does as well: still a rise, and none after it */
+    b->fake.plain_is_wrong = false;
+    assert_true(bench_run(b));
+    checked = aims_check(aims, &b->records);
+    assert_true(json_is_true(json_object_get(json_array_get(checked, 1), "is_met")));
+    for (size_t i = 3; i < 5; i++)
+        assert_true(json_is_false(json_object_get(json_array_get(checked, i), "is_met")));
+    json_decref(checked);
+    aims_close(aims);
+    bench_close(b);
+    free(b);
+}
+
+static void bad_aims_are_named(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"{", "aims.json:1: "},
+        {"{}", "aims.json: there is no list \"aims\""},
+        {"{\"aims\": [{\"task\": \"chain\", \"asked\": \"think\", \"at_least\": 97}]}",
+         "aims.json: aim 1: it needs"},
+        {"{\"aims\": [], \"gain\": {\"at_least\": 0.3}}", "\"gain\" needs"},
+        {"{\"aims\": [], \"budgets\": {}}", "\"budgets\" needs"},
+    };
+    Error err = {0};
+    char path[300];
+    snprintf(path, sizeof path, "%s", test_temp("aims.json"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        test_write(path, bad[i][0], strlen(bad[i][0]));
+        assert_error(aims_open(path, &err), ERROR_FORMAT, bad[i][1]);
+    }
+}
+
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
 static void a_task_has_no_prompt_twice(void **state)
@@ -508,6 +587,8 @@ int main(void)
         cmocka_unit_test(samples_are_of_their_problems),
         cmocka_unit_test(results_have_the_usual_shape),
         cmocka_unit_test(runs_are_compared_in_pairs),
+        cmocka_unit_test(aims_are_checked),
+        cmocka_unit_test(bad_aims_are_named),
         cmocka_unit_test(a_task_has_no_prompt_twice),
         cmocka_unit_test(words_of_tasks_are_read),
         cmocka_unit_test(a_length_finds_its_level),
