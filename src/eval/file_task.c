@@ -86,7 +86,14 @@ static EvalTask *task_of(const Source *from, const Problem *p, Error *err)
     for (int i = from->first; i < from->list->n; i++)
         if (str_equals(p->family_name, from->list->items[i]->name))
             return from->list->items[i];
-    return add_task(from, p, err);
+    char *name = mem_strndup(p->family_name.data, p->family_name.bytes);
+    const bool is_asked = task_list_has(from->list, name);
+    mem_free(name);
+    if (!is_asked)
+        return add_task(from, p, err);
+    error_set(err, ERROR_ARGUMENT, "problems of \"%.*s\" are asked from elsewhere too",
+              STR_ARG(p->family_name));
+    return NULL;
 }
 
 static bool add_line(const Source *from, const Problem *p, const Line *line, Error *err)

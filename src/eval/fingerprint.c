@@ -35,10 +35,10 @@ static bool hash_file(uint64_t *hash, const char *path, Error *err)
 
 static int is_part(const struct dirent *entry)
 {
-    static const char *const names[] = {"config.json",        "generation_config.json",
-                                        "tokenizer.json",     "tokenizer_config.json",
-                                        "vocab.json",         "merges.txt",
-                                        "chat_template.jinja"};
+    static const char *const names[] = {
+        "config.json",    "adapter_config.json",   "generation_config.json",
+        "tokenizer.json", "tokenizer_config.json", "vocab.json",
+        "merges.txt",     "chat_template.jinja"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(entry->d_name, names[i]) == 0)
             return 1;

@@ -4,8 +4,8 @@
 
 #include "base/str.h"
 
-/* Of a file; of a folder's configuration, tokenizer, template and weights; or of "builtin", which
- * is this program. Of big files only parts, all through them, are read. */
+/* Of a file; of a folder's (or an adapter's) configuration, tokenizer, template and weights; or of
+ * "builtin", which is this program. Of big files only parts, all through them, are read. */
 bool model_fingerprint(const char *path, char hex[17], Error *err) MUST_USE;
 
 #endif

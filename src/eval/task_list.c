@@ -23,7 +23,7 @@ void task_list_close(TaskList *list)
     *list = (TaskList){0};
 }
 
-static bool has_task(const TaskList *list, const char *name)
+bool task_list_has(const TaskList *list, const char *name)
 {
     for (int i = 0; i < list->n; i++)
         if (strcmp(list->items[i]->name, name) == 0)
@@ -34,7 +34,7 @@ static bool has_task(const TaskList *list, const char *name)
 /* NULL is an error that was set. */
 static bool add_task(TaskList *list, EvalTask *task)
 {
-    if (task && has_task(list, task->name))
+    if (task && task_list_has(list, task->name))
         eval_task_close(task);
     else if (task)
         task_list_add(list, task);
@@ -102,7 +102,7 @@ static EvalTask *open_long(const TaskFamily *family, const char *text, const Fam
 
 static bool add_out_of_scope(TaskList *list, Error *err)
 {
-    return has_task(list, scope_family) ||
+    return task_list_has(list, scope_family) ||
            text_tasks_add(list, "out_of_scope.jsonl", scope_problems(), 0, err);
 }
 

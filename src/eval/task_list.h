@@ -23,6 +23,7 @@ typedef struct TaskList {
 /* Takes the task over. */
 void task_list_add(TaskList *list, EvalTask *task);
 void task_list_close(TaskList *list);
+bool task_list_has(const TaskList *list, const char *name);
 
 /* Words with commas between them. An unknown one is an error with the nearest name. */
 bool task_list_read(TaskList *list, const char *words, const FamilyDraw *draw, Error *err) MUST_USE;
