@@ -271,7 +271,7 @@ int cmd_eval(int argc, char **argv)
          "keep results.json and all replies there; the same command goes on", 0, 0},
         {"json", 0, ARG_FLAG, &e.is_json, NULL, "print results.json instead of tables", 0, 0},
         {"compare", 0, ARG_FLAG, &e.compares, NULL,
-         "instead: a table of results, a column for each DIR or NAME=DIR", 0, 0},
+         "instead: a table of results, a column for each DIR or NAME=DIR,DIR,...", 0, 0},
     };
     int n_options = 0;
     while (options[n_options].name)

@@ -1,6 +1,7 @@
 /* See family_task.h. */
 #include "eval/family_task.h"
 
+#include "base/bug.h"
 #include "base/hash_index.h"
 #include "base/rng.h"
 #include "eval/problem_case.h"
@@ -88,6 +89,7 @@ static int draw_all(Drawing *g, int from, int to, const int *langs, int n_langs)
     bool is_over[LEVELS_MAX * N_LANGS] = {false};
     const int n_levels = to - from + 1, n_pairs = n_levels * n_langs;
     int n = 0, n_over = 0;
+    ASSERT(n_levels <= LEVELS_MAX);
     for (int i = 0; n < g->draw->n && n_over < n_pairs; i = (i + 1) % n_pairs) {
         if (is_over[i])
             continue;

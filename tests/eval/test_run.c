@@ -369,6 +369,15 @@ static void runs_are_compared_in_pairs(void **state)
                                           "9.9 |\n"));
     assert_true(test_contains(table.data, "P1: model 12, seed 1\n"));
     buf_free(&table);
+    char both[700];
+    snprintf(both, sizeof both, "seeds=%s,%s", strchr(runs[0], '=') + 1, runs[1]);
+    texts[1] = both;
+    assert_ok(eval_compare(texts, 2, &table, &err));
+    /* 50 and 75 give 62.5 with an error of 12.5; the difference has it and the first one's. */
+    assert_true(test_contains(table.data, "| chain:1 | think | 50.0 ± 8.0 | 62.5 ± 12.5 | +12.5 ± "
+                                          "14.8 |\n"));
+    assert_true(test_contains(table.data, "seeds: model 12, seed 1; model 12, seed 1\n"));
+    buf_free(&table);
     texts[1] = (char *)"no/such";
     assert_error(eval_compare(texts, 2, &table, &err), ERROR_IO, "no/such/results.json");
     buf_free(&table);
