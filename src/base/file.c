@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -104,6 +105,19 @@ int64_t file_time(const char *path)
     return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+bool file_remove_tree(const char *path, Error *err)
+{
+    enum { FOLDERS_OPEN = 16 };
+    return nftw(path, remove_entry, FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT ||
+           error_set_errno(err, "removing %s", path);
+}
+
 bool file_make_dir(const char *path, Error *err)
 {
     char *copy = mem_strdup(path);
@@ -183,8 +197,7 @@ static bool write_all(int fd, const char *data, size_t bytes)
 
 static bool writer_flush(FileWriter *w)
 {
-    if (w->error.code == ERROR_NONE && w->buffered > 0 &&
-        !write_all(w->fd, w->buffer, w->buffered))
+    if (w->error.code == ERROR_NONE && w->buffered > 0 && !write_all(w->fd, w->buffer, w->buffered))
         error_set_errno(&w->error, "writing %s", w->path);
     w->buffered = 0;
     return w->error.code == ERROR_NONE;

@@ -25,6 +25,9 @@ bool file_is_dir(const char *path);
 int64_t file_time(const char *path);
 /* Makes a directory and its missing parents. */
 bool file_make_dir(const char *path, Error *err) MUST_USE;
+/* Removes a folder and all below it; links are removed, not followed. One that is not there is
+ * fine. */
+bool file_remove_tree(const char *path, Error *err) MUST_USE;
 /* "dir/name", allocated with mem_alloc. */
 char *file_join(const char *dir, const char *name);
 

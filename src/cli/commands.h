@@ -7,6 +7,7 @@
 int cmd_data(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_pipeline(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_render(int argc, char **argv);
 int cmd_run(int argc, char **argv);

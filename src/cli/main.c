@@ -22,6 +22,7 @@ static const Command commands[] = {
     {"render", cmd_render, "messages to the exact prompt text"},
     {"data", cmd_data, "make and inspect training data"},
     {"train", cmd_train, "train a model from a configuration"},
+    {"pipeline", cmd_pipeline, "all stages of a recipe, from data to models"},
     {"eval", cmd_eval, "ask a model problems and judge its answers"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -45,8 +45,7 @@ typedef struct Run {
     Seen seen;
 } Run;
 
-/* ---- Problems
- * --------------------------------------------------------------------------------------------- */
+/* ---- Problems -------------------------------------------------------------------------------- */
 
 static bool check_line(const RepliesConfig *c, Problem *p, Str line, int64_t number, Error *err)
 {
@@ -120,8 +119,7 @@ static bool fill_batch(Run *r, int64_t first, Error *err)
     return true;
 }
 
-/* ---- What is kept
- * ------------------------------------------------------------------------------------------ */
+/* ---- What is kept ---------------------------------------------------------------------------- */
 
 static bool is_whole(const Rollout *r)
 {
@@ -154,6 +152,14 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
+/* A thought is there or not, and its marks are nowhere else. */
+static bool follows(const TaskReply *reply, bool thinks)
+{
+    return (reply->thinking.bytes > 0) == thinks &&
+           str_find(reply->content, STR("<think>"), 0) < 0 &&
+           str_find(reply->content, STR("</think>"), 0) < 0;
+}
+
 /* The replies of one problem that may be kept, counted and in the order of choice. */
 static int sift(const Run *r, int problem_i, int thinks, const Rollout *group, Candidate *out,
                 RepliesCount *count)
@@ -165,7 +171,6 @@ static int sift(const Run *r, int problem_i, int thinks, const Rollout *group, C
     for (int j = 0; j < c->group; j++) {
         const TaskReply reply = rollout_reply(&group[j]);
         const bool is_right = p->family && is_over(&group[j], p) && task_score(p, &reply) >= 1;
-        const bool has_thought = reply.thinking.bytes > 0;
         const uint64_t key = is_over(&group[j], p) ? key_of(&group[j]) : 0;
         bool is_new = true;
         count->replies++;
@@ -174,7 +179,7 @@ static int sift(const Run *r, int problem_i, int thinks, const Rollout *group, C
             is_new = is_new && out[k].key != key;
         if (!is_over(&group[j], p))
             count->cut++;
-        else if (thinks >= 0 && has_thought != (thinks == 1))
+        else if (thinks >= 0 && !follows(&reply, thinks == 1))
             count->other_mode++;
         else if (!is_new)
             count->repeated++;
@@ -191,8 +196,7 @@ static int sift(const Run *r, int problem_i, int thinks, const Rollout *group, C
     return c->per_problem > 0 && n > c->per_problem ? c->per_problem : n;
 }
 
-/* ---- Documents
- * --------------------------------------------------------------------------------------------- */
+/* ---- Documents ------------------------------------------------------------------------------- */
 
 /* Behind the last question. */
 static void add_flag(json_t *messages, const char *flag)
@@ -251,8 +255,7 @@ static json_t *document(const RepliesConfig *c, const Problem *p, const Candidat
     return json;
 }
 
-/* ---- Counting
- * --------------------------------------------------------------------------------------------- */
+/* ---- Counting -------------------------------------------------------------------------------- */
 
 static void fields_of(RepliesCount *c, int64_t *fields[COUNTS])
 {
@@ -320,8 +323,7 @@ static void add_tally_json(Tally *t, const json_t *json)
     }
 }
 
-/* ---- A batch
- * --------------------------------------------------------------------------------------------- */
+/* ---- A batch --------------------------------------------------------------------------------- */
 
 static RolloutOptions rollout_options(const Run *r, const Sampling *sampling,
                                       int32_t eos[CONFIG_EOS_MAX])
@@ -391,9 +393,7 @@ static bool take_batch(Run *r, Journal *journal, int64_t first, Error *err)
     return ok;
 }
 
-/* ---- All
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- All ------------------------------------------------------------------------------------- */
 
 static bool open_model(Run *r, Error *err)
 {

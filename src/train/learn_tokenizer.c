@@ -50,6 +50,14 @@ static bool read_config(LearnConfig *c, const char *path, const char *const *set
                        error_add(err, "%s", path));
 }
 
+bool learn_tokenizer_check(const char *config_path, Error *err)
+{
+    LearnConfig c;
+    const bool ok = read_config(&c, config_path, NULL, 0, err);
+    json_decref(c.json);
+    return ok;
+}
+
 /* ---- Pieces that are not learned from ---------------------------------------------------------
  */
 

@@ -20,5 +20,7 @@ typedef struct LearnReport {
  * processor; the files do not depend on it. */
 bool learn_tokenizer(const char *config_path, const char *const *sets, int n_sets, const char *out,
                      int n_threads, LearnReport *report, Error *err) MUST_USE;
+/* Reads the configuration, and nothing that it names. */
+bool learn_tokenizer_check(const char *config_path, Error *err) MUST_USE;
 
 #endif
