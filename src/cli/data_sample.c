@@ -24,17 +24,18 @@ static void progress(void *context, const RepliesCount *all, int64_t n_problems)
 /* Families that had problems; all together last. */
 static void print_report(const RepliesReport *report)
 {
-    printf("%-18s %9s %8s %9s %8s %8s %10s %9s %8s %7s\n", "family", "problems", "solved",
-           "replies", "right", "cut", "other mode", "repeated", "kept", "tokens");
+    printf("%-18s %9s %8s %9s %8s %8s %10s %8s %9s %8s %7s\n", "family", "problems", "solved",
+           "replies", "right", "cut", "other mode", "unfit", "repeated", "kept", "tokens");
     for (int i = 0; i < report->n; i++) {
         const RepliesCount *c = &report->families[i];
         if (c->problems == 0)
             continue;
-        printf("%-18s %9lld %6.1f %% %9lld %6.1f %% %6.1f %% %8.1f %% %9lld %8lld %7.1f\n",
+        printf("%-18s %9lld %6.1f %% %9lld %6.1f %% %6.1f %% %8.1f %% %6.1f %% %9lld %8lld %7.1f\n",
                c->family[0] ? c->family : "all", (long long)c->problems,
                share(c->solved, c->problems), (long long)c->replies, share(c->right, c->replies),
-               share(c->cut, c->replies), share(c->other_mode, c->replies), (long long)c->repeated,
-               (long long)c->kept, c->kept ? (double)c->kept_tokens / (double)c->kept : 0);
+               share(c->cut, c->replies), share(c->other_mode, c->replies),
+               share(c->unfit, c->replies), (long long)c->repeated, (long long)c->kept,
+               c->kept ? (double)c->kept_tokens / (double)c->kept : 0);
     }
 }
 

@@ -7,12 +7,13 @@
 #include "data/journal.h"
 #include "data/seen.h"
 #include "engine/assets.h"
+#include "rl/reply_filters.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Answers of a batch for each that runs at once: few wait for the last ones of a batch. */
-enum { ROUNDS_A_BATCH = 16, COUNTS = 9 };
+enum { ROUNDS_A_BATCH = 16, COUNTS = 10 };
 
 /* Counts of a journal line: families by their place in the table, then all others. */
 typedef struct Tally {
@@ -43,6 +44,7 @@ typedef struct Run {
     Buf made;
     FileWriter *out;
     Seen seen;
+    Units units;
 } Run;
 
 /* ---- Problems -------------------------------------------------------------------------------- */
@@ -160,8 +162,20 @@ static bool follows(const TaskReply *reply, bool thinks)
            str_find(reply->content, STR("</think>"), 0) < 0;
 }
 
+/* Without memory to look, a reply is left out. */
+static bool is_unfit(Run *r, const Problem *p, const TaskReply *reply)
+{
+    const RepliesConfig *c = r->config;
+    double thought = 0, answer = 0;
+    if (c->same_script && reply_changes_script(p, reply))
+        return true;
+    return c->repetition < 1 && (!reply_repetition(&r->units, reply->thinking, &thought, NULL) ||
+                                 !reply_repetition(&r->units, reply->content, &answer, NULL) ||
+                                 thought > c->repetition || answer > c->repetition);
+}
+
 /* The replies of one problem that may be kept, counted and in the order of choice. */
-static int sift(const Run *r, int problem_i, int thinks, const Rollout *group, Candidate *out,
+static int sift(Run *r, int problem_i, int thinks, const Rollout *group, Candidate *out,
                 RepliesCount *count)
 {
     const RepliesConfig *c = r->config;
@@ -181,6 +195,8 @@ static int sift(const Run *r, int problem_i, int thinks, const Rollout *group, C
             count->cut++;
         else if (thinks >= 0 && !follows(&reply, thinks == 1))
             count->other_mode++;
+        else if (is_unfit(r, p, &reply))
+            count->unfit++;
         else if (!is_new)
             count->repeated++;
         else if (is_right || c->keeps_all)
@@ -259,8 +275,8 @@ static json_t *document(const RepliesConfig *c, const Problem *p, const Candidat
 
 static void fields_of(RepliesCount *c, int64_t *fields[COUNTS])
 {
-    int64_t *all[COUNTS] = {&c->problems,   &c->solved,   &c->replies, &c->right,      &c->cut,
-                            &c->other_mode, &c->repeated, &c->kept,    &c->kept_tokens};
+    int64_t *all[COUNTS] = {&c->problems,   &c->solved, &c->replies,  &c->right, &c->cut,
+                            &c->other_mode, &c->unfit,  &c->repeated, &c->kept,  &c->kept_tokens};
     memcpy(fields, all, sizeof all);
 }
 
@@ -345,7 +361,7 @@ static RolloutOptions rollout_options(const Run *r, const Sampling *sampling,
 }
 
 /* The journal's line of what was sampled. */
-static json_t *note(const Run *r, const RolloutOptions *options, const Rollouts *rollouts)
+static json_t *note(Run *r, const RolloutOptions *options, const Rollouts *rollouts)
 {
     const RepliesConfig *c = r->config;
     Tally tally;
@@ -497,6 +513,7 @@ static void close_run(Run *r)
     mem_free(r->lines);
     file_unmap(&r->map);
     seen_close(&r->seen);
+    units_free(&r->units);
     buf_free(&r->made);
 }
 

@@ -29,6 +29,8 @@ typedef struct RepliesConfig {
     int at_random;            /* 1: any of those that may be kept; 0: the shortest first */
     int per_problem;          /* kept of each problem at most; 0: no limit */
     double least_solved;      /* share of right replies below which a problem's are chance */
+    double repetition;        /* see reply_filters.h; above this share a reply is left out */
+    bool same_script;         /* replies that change it are left out */
     double flagged, hard_off; /* shares, as in mixture.h */
     json_t *json;             /* complete; owned */
     Mixture *mix;             /* owned; NULL with `path` */
@@ -42,7 +44,7 @@ void replies_config_close(RepliesConfig *c); /* a zeroed one is fine */
 typedef struct RepliesCount {
     const char *family;       /* "" for all together */
     int64_t problems, solved; /* solved: with a right reply among them */
-    int64_t replies, right, cut, other_mode, repeated;
+    int64_t replies, right, cut, other_mode, unfit, repeated;
     int64_t kept, kept_tokens; /* tokens that the model wrote */
 } RepliesCount;
 

@@ -21,6 +21,8 @@ static const Field fields[] = {
     {"keep.pick", FIELD_CHOICE, AT(at_random), 0, 0, 0, "shortest|random", false},
     {"keep.per_problem", FIELD_INT, AT(per_problem), 0, 1 << 12, 1, NULL, false},
     {"keep.least_solved", FIELD_REAL, AT(least_solved), 0, 1, 0, NULL, false},
+    {"keep.repetition", FIELD_REAL, AT(repetition), 0, 1, 1, NULL, false},
+    {"keep.same_script", FIELD_BOOL, AT(same_script), 0, 1, 0, NULL, false},
     {"output.flagged", FIELD_REAL, AT(flagged), 0, 1, 0.3, NULL, false},
     {"output.hard_off", FIELD_REAL, AT(hard_off), 0, 1, 0.2, NULL, false},
 };
