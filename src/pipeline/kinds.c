@@ -2,8 +2,10 @@
 #include "pipeline/kinds.h"
 
 #include "base/str.h"
+#include "data/label.h"
 #include "data/mix_config.h"
 #include "data/settings.h"
+#include "data/synth.h"
 #include "eval/task_list.h"
 #include "rl/replies.h"
 #include "rl/rl_config.h"
@@ -28,6 +30,22 @@ static bool check_mix(const char *path, Error *err)
     MixConfig c;
     const bool ok = mix_config_read(&c, path, err);
     mix_config_close(&c);
+    return ok;
+}
+
+static bool check_label(const char *path, Error *err)
+{
+    LabelConfig c;
+    const bool ok = label_config_read(&c, path, err);
+    label_config_close(&c);
+    return ok;
+}
+
+static bool check_synth(const char *path, Error *err)
+{
+    SynthConfig c;
+    const bool ok = synth_config_read(&c, path, err);
+    synth_config_close(&c);
     return ok;
 }
 
@@ -89,6 +107,8 @@ static bool check_eval(const json_t *args, Error *err)
 static const StageKind kinds[] = {
     {"data make", OUT_FILE, true, true, {"/data.jsonl"}, NULL, check_make, NULL},
     {"data sample", OUT_FILE, true, true, {"/data.jsonl"}, NULL, check_sample, NULL},
+    {"data label", OUT_FILE, true, true, {"/data.jsonl"}, NULL, check_label, NULL},
+    {"data synth", OUT_FILE, true, true, {"/data.jsonl"}, NULL, check_synth, NULL},
     {"data mix", OUT_FILE, true, false, {"/data.jsonl"}, NULL, check_mix, NULL},
     {"data dedup", OUT_FILE, false, false, {"/data.jsonl"}, NULL, NULL, NULL},
     {"data decontaminate", OUT_FILE, false, false, {"/data.jsonl"}, NULL, NULL, NULL},
