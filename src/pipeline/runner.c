@@ -338,7 +338,7 @@ bool pipeline_run(const Plan *plan, const PipelineOptions *options, Error *err)
 {
     Run r = {.plan = plan, .options = options, .lock = -1};
     bool ok = find_range(&r, err) && open_folder(&r, err);
-    for (int i = r.first; ok && i <= r.last; i++)
+    for (int i = r.first; ok && i < plan->n; i++)
         ok = check_stage(&r, i, err);
     ok = ok && plan_work(&r, err);
     if (ok) {
