@@ -150,19 +150,20 @@ static void read_id(Problem *p)
         p->seed = strtoull(p->id.data + from[1], NULL, 10);
 }
 
-/* A flag at the end of the last question decides on the thought (tasks.h, TaskMode). */
+/* The last flag of a user's turn or the system prompt decides on the thought (tasks.h, TaskMode).
+ */
 static void read_mode(Problem *p)
 {
-    int last = p->n_messages - 1;
-    while (last >= 0 && p->messages[last].role != ROLE_USER)
-        last--;
-    if (last < 0)
-        return;
-    const Str text = p->messages[last].content;
-    if (str_ends(text, STR(" /think")))
-        p->mode = MODE_THINK;
-    else if (str_ends(text, STR(" /no_think")))
-        p->mode = MODE_NO_THINK;
+    p->mode = p->family && p->family->has_flags ? MODE_THINK : MODE_ANY;
+    for (int i = 0; i < p->n_messages; i++) {
+        const TaskMessage *message = &p->messages[i];
+        if (message->role != ROLE_USER && message->role != ROLE_SYSTEM)
+            continue;
+        if (str_ends(message->content, STR(" /think")))
+            p->mode = MODE_THINK;
+        else if (str_ends(message->content, STR(" /no_think")))
+            p->mode = MODE_NO_THINK;
+    }
 }
 
 static bool read_fields(Problem *p, const json_t *line, Error *err)

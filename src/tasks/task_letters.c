@@ -259,6 +259,7 @@ const TaskFamily letter_families[] = {
      .about = "counting letters over two or three turns with flags, and standing by it or not",
      .langs = ALL_LANGS,
      .difficulty_max = 2,
+     .has_flags = true,
      .make = make_dialogue,
      .score = score_dialogue},
     {.name = "spell",

@@ -88,6 +88,7 @@ const TaskFamily mode_families[] = {
      .about = "thinking or not, as the last flag of 1 to 3 turns says",
      .langs = ALL_LANGS,
      .difficulty_max = 3,
+     .has_flags = true,
      .make = make_think_follow,
      .score = score_think_follow},
     {.name = NULL},

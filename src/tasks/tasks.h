@@ -84,6 +84,8 @@ struct TaskFamily {
     /* The calls are really made, and the conversation goes on until a reply without one; else a
      * problem is over with its first reply. */
     bool is_episode;
+    /* Its conversations carry flags, of which the last one holds; without any the model thinks. */
+    bool has_flags;
     void (*make)(struct Maker *m);
     /* A plain text about what the family's problems are about, as the content of the solution;
      * NULL: the family has none. */

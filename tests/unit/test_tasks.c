@@ -115,6 +115,8 @@ static void problems_are_functions_of_their_seed(void **state)
             const TaskReply solution = problem_solution(&a);
             assert_true(task_score(&b, &solution) == 1);
             assert_true(b.lang == a.lang && b.seed == seed);
+            if (b.mode != a.mode)
+                fail_msg("%s: mode %d was read as %d", first.data, (int)a.mode, (int)b.mode);
         }
     buf_free(&first);
     buf_free(&second);
