@@ -10,9 +10,8 @@ enum {
     POOL_ROWS = 4096,
     POOL_COLS = 4096, /* of a slab that all threads share */
     ALONE_ROWS = 256,
-    ALONE_COLS = 512, /* of a worker's own */
-    PANELS_A_A_TASK = 16,
-    PANELS_B_A_TASK = 4, /* when packing */
+    ALONE_COLS = 512,    /* of a worker's own */
+    PACKED_A_TASK = 256, /* rows or columns: of a side that lies across, lines are read whole */
     BLOCKS_A = 16,
     BLOCKS_B = 8 /* panels of a computing task: 128 rows and 256 columns */
 };
@@ -22,31 +21,29 @@ typedef struct Slab2d {
     const Gemm *g;
     int m0, m_len, n0, n_len, k0, k_len;
     bool accumulate;
-    char *a, *b; /* panels, GEMM_SLAB_BYTES * width bytes apart */
+    char *a, *b; /* panels, gemm_panel_bytes apart */
 } Slab2d;
 
 static int min_int(int a, int b) { return a < b ? a : b; }
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-static void pack_panels(const Slab2d *s, const GemmSide *side, int width, int from, int len,
-                        int panel0, int n_panels, char *out)
+static char *panel_at(char *panels, int width, int i)
 {
-    for (int p = panel0; p < panel0 + n_panels && p * width < len; p++)
-        s->kernels->pack(side, s->g->mode, width, from + p * width, min_int(width, len - p * width),
-                         s->k0, s->k_len, out + (size_t)p * (size_t)width * GEMM_SLAB_BYTES);
+    return panels + (size_t)(i / width) * gemm_panel_bytes(width);
 }
 
 static void pack_task(void *context, int task, int worker)
 {
     (void)worker;
     const Slab2d *s = context;
-    const int n_a = ceil_div(ceil_div(s->m_len, GEMM_ROWS), PANELS_A_A_TASK);
-    if (task < n_a)
-        pack_panels(s, &s->g->a, GEMM_ROWS, s->m0, s->m_len, task * PANELS_A_A_TASK,
-                    PANELS_A_A_TASK, s->a);
-    else
-        pack_panels(s, &s->g->b, GEMM_COLS, s->n0, s->n_len, (task - n_a) * PANELS_B_A_TASK,
-                    PANELS_B_A_TASK, s->b);
+    const Gemm *g = s->g;
+    const int n_a = ceil_div(s->m_len, PACKED_A_TASK);
+    const bool is_a = task < n_a;
+    const int width = is_a ? GEMM_ROWS : GEMM_COLS, len = is_a ? s->m_len : s->n_len;
+    const int from = (is_a ? task : task - n_a) * PACKED_A_TASK;
+    s->kernels->pack(is_a ? &g->a : &g->b, g->mode, width, (is_a ? s->m0 : s->n0) + from,
+                     min_int(PACKED_A_TASK, len - from), s->k0, s->k_len,
+                     panel_at(is_a ? s->a : s->b, width, from));
 }
 
 /* One block; a block that sticks out of C is computed beside it. */
@@ -85,8 +82,8 @@ static void compute_task(void *context, int task, int worker)
     const int a0 = task % tasks_a * BLOCKS_A, b0 = task / tasks_a * BLOCKS_B;
     for (int pb = b0; pb < min_int(b0 + BLOCKS_B, n_b); pb++)
         for (int pa = a0; pa < min_int(a0 + BLOCKS_A, n_a); pa++)
-            compute_block(s, s->a + (size_t)pa * GEMM_ROWS * GEMM_SLAB_BYTES,
-                          s->b + (size_t)pb * GEMM_COLS * GEMM_SLAB_BYTES, pa * GEMM_ROWS,
+            compute_block(s, panel_at(s->a, GEMM_ROWS, pa * GEMM_ROWS),
+                          panel_at(s->b, GEMM_COLS, pb * GEMM_COLS), pa * GEMM_ROWS,
                           pb * GEMM_COLS);
 }
 
@@ -103,14 +100,20 @@ static void run_tasks(Pool *pool, int n_tasks, PoolTask *run, Slab2d *s)
 static void run_slab(Slab2d *s, Pool *pool)
 {
     const int n_a = ceil_div(s->m_len, GEMM_ROWS), n_b = ceil_div(s->n_len, GEMM_COLS);
-    run_tasks(pool, ceil_div(n_a, PANELS_A_A_TASK) + ceil_div(n_b, PANELS_B_A_TASK), pack_task, s);
+    run_tasks(pool, ceil_div(s->m_len, PACKED_A_TASK) + ceil_div(s->n_len, PACKED_A_TASK),
+              pack_task, s);
     run_tasks(pool, ceil_div(n_a, BLOCKS_A) * ceil_div(n_b, BLOCKS_B), compute_task, s);
+}
+
+static size_t panels_bytes(int width, int n)
+{
+    return (size_t)(n / width) * gemm_panel_bytes(width);
 }
 
 size_t gemm_scratch_bytes(bool has_pool)
 {
-    return (size_t)GEMM_SLAB_BYTES *
-           (size_t)(has_pool ? POOL_ROWS + POOL_COLS : ALONE_ROWS + ALONE_COLS);
+    return panels_bytes(GEMM_ROWS, has_pool ? POOL_ROWS : ALONE_ROWS) +
+           panels_bytes(GEMM_COLS, has_pool ? POOL_COLS : ALONE_COLS);
 }
 
 void gemm_run(const GemmKernels *kernels, const Gemm *g, Pool *pool, void *scratch)
@@ -119,7 +122,7 @@ void gemm_run(const GemmKernels *kernels, const Gemm *g, Pool *pool, void *scrat
     const int step =
         GEMM_SLAB_BYTES / (g->mode == GEMM_BF16 && kernels->has_bf16 ? 2 : (int)sizeof(float));
     Slab2d s = {.kernels = kernels, .g = g, .a = scratch};
-    s.b = s.a + (size_t)rows * GEMM_SLAB_BYTES;
+    s.b = s.a + panels_bytes(GEMM_ROWS, rows);
     if (g->k == 0 && !g->accumulate)
         for (int i = 0; i < g->m; i++)
             memset(g->c + (size_t)i * g->c_stride, 0, sizeof(float) * (size_t)g->n);

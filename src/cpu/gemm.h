@@ -51,11 +51,16 @@ enum {
     GEMM_SLAB_BYTES = 1024 /* of k in a panel, per row: 256 f32 or 512 bfloat16 */
 };
 
+/* From one panel of a slab to the next: a cache line more than a power of two, or the same place of
+ * all panels would be in one set of the cache. */
+static inline size_t gemm_panel_bytes(int width) { return (size_t)width * GEMM_SLAB_BYTES + 64; }
+
 typedef struct GemmKernels {
-    /* Packs n_k values of k of `width` (GEMM_ROWS or GEMM_COLS) rows or columns, of which n_i exist
-     * (the others become 0): [n_k][width] f32, or [n_k / 2][width][2] bfloat16. */
+    /* Packs n_k values of k of n_i rows or columns into panels of `width` (GEMM_ROWS or GEMM_COLS)
+     * of them, gemm_panel_bytes apart; what is missing in the last one becomes 0. A panel is
+     * [n_k][width] f32, or [ceil(n_k / 2)][width][2] bfloat16. */
     void (*pack)(const GemmSide *side, GemmMode mode, int width, int from_i, int n_i, int from_k,
-                 int n_k, void *panel);
+                 int n_k, void *panels);
     /* A block of C [GEMM_ROWS, GEMM_COLS] += a panel of A times one of B. */
     void (*block_f32)(int n_k, const void *a, const void *b, float *c, size_t c_stride);
     void (*block_bf16)(int n_k, const void *a, const void *b, float *c, size_t c_stride);

@@ -22,60 +22,54 @@ static void block_f32(int n_k, const void *pa, const void *pb, float *c, size_t 
             _mm512_storeu_ps(c + (size_t)i * c_stride + 16 * j, acc[i][j]);
 }
 
-/* Rows i of 16 consecutive k become 16 rows of the panel. The step of the panel is `width`. */
+/* Rows i of 16 consecutive k become 16 rows of the panels. */
 static void pack_along(const GemmSide *side, int width, int from_i, int n_i, int from_k, int n_k,
-                       float *out)
+                       void *panels)
 {
-    const float *data = side->data;
-    for (int i0 = 0; i0 < width; i0 += 16) {
-        const __mmask16 lanes = width - i0 >= 16 ? 0xffff : (__mmask16)0xff;
+    const float *data = (const float *)side->data + (size_t)from_i * side->stride + from_k;
+    for (int i = 0; i < gemm_steps_end(width, n_i); i += 16)
         for (int k = 0; k < n_k; k += 16) {
             const int left = n_k - k < 16 ? n_k - k : 16;
             const __mmask16 mask = (__mmask16)((1u << left) - 1);
             __m512i r[16];
-            for (int i = 0; i < 16; i++)
-                r[i] = i0 + i < n_i
-                           ? _mm512_maskz_loadu_epi32(
-                                 mask, data + (size_t)(from_i + i0 + i) * side->stride + from_k + k)
-                           : _mm512_setzero_si512();
+            for (int j = 0; j < 16; j++)
+                r[j] =
+                    i + j < n_i
+                        ? _mm512_maskz_loadu_epi32(mask, data + (size_t)(i + j) * side->stride + k)
+                        : _mm512_setzero_si512();
             transpose_16x16(r);
-            for (int j = 0; j < left; j++)
-                _mm512_mask_storeu_epi32(out + (size_t)(k + j) * (size_t)width + i0, lanes, r[j]);
+            gemm_store_16(r, left, panels, width, i, n_i, k);
         }
-    }
 }
 
 /* A tile holds, column after column, its 16 rows: columns i become lanes, rows k rows. */
 static void pack_tiles_f32(const GemmSide *side, int width, int from_i, int n_i, int from_k,
-                           int n_k, float *out)
+                           int n_k, void *panels)
 {
     for (int k = 0; k < n_k; k += TILE_ROWS) {
         const float *tile = (const float *)side->data +
                             (size_t)((from_k + k) / TILE_ROWS) * (side->stride / sizeof(float));
         const int left = n_k - k < TILE_ROWS ? n_k - k : TILE_ROWS;
-        for (int i0 = 0; i0 < width; i0 += 16) {
-            const __mmask16 lanes = width - i0 >= 16 ? 0xffff : (__mmask16)0xff;
+        for (int i = 0; i < gemm_steps_end(width, n_i); i += 16) {
             __m512i r[16];
-            for (int i = 0; i < 16; i++)
-                r[i] = i0 + i < n_i
-                           ? _mm512_loadu_si512(tile + (size_t)(from_i + i0 + i) * TILE_ROWS)
-                           : _mm512_setzero_si512();
+            for (int j = 0; j < 16; j++)
+                r[j] = i + j < n_i ? _mm512_loadu_si512(tile + (size_t)(from_i + i + j) * TILE_ROWS)
+                                   : _mm512_setzero_si512();
             transpose_16x16(r);
-            for (int j = 0; j < left; j++)
-                _mm512_mask_storeu_epi32(out + (size_t)(k + j) * (size_t)width + i0, lanes, r[j]);
+            gemm_store_16(r, left, panels, width, i, n_i, k);
         }
     }
 }
 
 void gemm_pack_avx512(const GemmSide *side, GemmMode mode, int width, int from_i, int n_i,
-                      int from_k, int n_k, void *panel)
+                      int from_k, int n_k, void *panels)
 {
     if (mode == GEMM_F32 && side->layout == GEMM_ALONG)
-        pack_along(side, width, from_i, n_i, from_k, n_k, panel);
+        pack_along(side, width, from_i, n_i, from_k, n_k, panels);
     else if (mode == GEMM_F32 && side->layout == GEMM_TILES_F32)
-        pack_tiles_f32(side, width, from_i, n_i, from_k, n_k, panel);
+        pack_tiles_f32(side, width, from_i, n_i, from_k, n_k, panels);
     else
-        gemm_pack_as_f32(side, mode, width, from_i, n_i, from_k, n_k, panel);
+        gemm_pack_as_f32(side, mode, width, from_i, n_i, from_k, n_k, panels);
 }
 
 void gemm_kernels_avx512(GemmKernels *kernels)

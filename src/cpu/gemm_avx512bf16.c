@@ -23,76 +23,65 @@ static void block_bf16(int n_k, const void *pa, const void *pb, float *c, size_t
             _mm512_storeu_ps(c + (size_t)i * c_stride + 16 * j, acc[i][j]);
 }
 
-/* The rounded numbers of 16 lanes in the high halves of 32 bits, as vcvtneps2bf16 rounds, but
- * without taking small numbers as zeros. */
-static inline __m512i rounded(__m512i u)
+/* Sixteen numbers of two rows, rounded, as pairs (even, odd). */
+static inline __m512i pair_up(__m512 even, __m512 odd)
 {
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-    __m512i sum = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
-    const __m512i magnitude = _mm512_and_si512(u, _mm512_set1_epi32(0x7fffffff));
-    const __mmask16 is_nan = _mm512_cmpgt_epi32_mask(magnitude, _mm512_set1_epi32(0x7f800000));
-    return _mm512_mask_or_epi32(sum, is_nan, u, _mm512_set1_epi32(0x400000));
+    uint16_t order[32];
+    for (int i = 0; i < 16; i++) {
+        order[2 * i] = (uint16_t)i;
+        order[2 * i + 1] = (uint16_t)(16 + i);
+    }
+    return _mm512_permutexvar_epi16(_mm512_loadu_si512(order),
+                                    (__m512i)_mm512_cvtne2ps_pbh(odd, even));
 }
 
-/* Pairs (even k, odd k) of 16 lanes. */
-static inline __m512i pair_up(__m512i even, __m512i odd)
+/* Pairs of the two rows k and k + 1 from row `even` on, n_k - k of which exist. */
+static inline __m512i pairs_across(const float *even, size_t stride, int left_k, __mmask16 lanes)
 {
-    const __m512i high = _mm512_and_si512(rounded(odd), _mm512_set1_epi32((int)0xffff0000u));
-    return _mm512_or_si512(_mm512_srli_epi32(rounded(even), 16), high);
+    const __m512 e = left_k > 0 ? _mm512_maskz_loadu_ps(lanes, even) : _mm512_setzero_ps();
+    const __m512 o = left_k > 1 ? _mm512_maskz_loadu_ps(lanes, even + stride) : _mm512_setzero_ps();
+    return pair_up(e, o);
 }
 
+/* Four rows of k at a time, through all panels: of width GEMM_ROWS that is a line of each. */
 static void pack_across(const GemmSide *side, int width, int from_i, int n_i, int from_k, int n_k,
-                        uint32_t *out)
+                        void *panels)
 {
-    const float *data = (const float *)side->data + from_i;
-    for (int k = 0; k < n_k; k += 2) {
-        const float *even = data + (size_t)(from_k + k) * side->stride;
-        const float *odd = even + side->stride;
-        for (int i0 = 0; i0 < width; i0 += 16) {
-            const int left = n_i - i0 < 0 ? 0 : n_i - i0 < 16 ? n_i - i0 : 16;
+    for (int k = 0; k < n_k; k += 4) {
+        const float *row = (const float *)side->data + (size_t)(from_k + k) * side->stride + from_i;
+        for (int i = 0; i < gemm_steps_end(width, n_i); i += 16) {
+            const int left = n_i - i < 0 ? 0 : n_i - i < 16 ? n_i - i : 16;
             const __mmask16 lanes = (__mmask16)((1u << left) - 1);
-            const __mmask16 store = width - i0 >= 16 ? 0xffff : (__mmask16)0xff;
-            const __m512i e = _mm512_maskz_loadu_epi32(lanes, even + i0);
-            const __m512i o =
-                k + 1 < n_k ? _mm512_maskz_loadu_epi32(lanes, odd + i0) : _mm512_setzero_si512();
-            _mm512_mask_storeu_epi32(out + (size_t)(k / 2) * (size_t)width + i0, store,
-                                     pair_up(e, o));
+            __m512i r[16];
+            r[0] = pairs_across(row + i, side->stride, n_k - k, lanes);
+            r[1] = pairs_across(row + i + 2 * side->stride, side->stride, n_k - k - 2, lanes);
+            gemm_store_16(r, n_k - k > 2 ? 2 : 1, panels, width, i, n_i, k / 2);
         }
     }
 }
 
-/* Sixteen k of a row are rounded to eight pairs; two such halves make the sixteen columns that are
- * then transposed. */
+/* Thirty-two k of a row are rounded to sixteen pairs; those of sixteen rows are transposed. */
 static void pack_along(const GemmSide *side, int width, int from_i, int n_i, int from_k, int n_k,
-                       uint32_t *out)
+                       void *panels)
 {
-    const float *data = side->data;
-    const __m512i evens =
-        _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    const __m512i odds =
-        _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    for (int i0 = 0; i0 < width; i0 += 16) {
-        const __mmask16 store = width - i0 >= 16 ? 0xffff : (__mmask16)0xff;
+    const float *data = (const float *)side->data + (size_t)from_i * side->stride + from_k;
+    for (int i = 0; i < gemm_steps_end(width, n_i); i += 16)
         for (int k = 0; k < n_k; k += 32) {
             const int left = n_k - k < 32 ? n_k - k : 32;
             const uint32_t mask = left == 32 ? 0xffffffffu : (1u << left) - 1;
             __m512i r[16];
-            for (int i = 0; i < 16; i++) {
-                r[i] = _mm512_setzero_si512();
-                if (i0 + i >= n_i)
+            for (int j = 0; j < 16; j++) {
+                r[j] = _mm512_setzero_si512();
+                if (i + j >= n_i)
                     continue;
-                const float *row = data + (size_t)(from_i + i0 + i) * side->stride + from_k + k;
-                const __m512i low = _mm512_maskz_loadu_epi32((__mmask16)mask, row);
-                const __m512i high = _mm512_maskz_loadu_epi32((__mmask16)(mask >> 16), row + 16);
-                r[i] = pair_up(_mm512_permutex2var_epi32(low, evens, high),
-                               _mm512_permutex2var_epi32(low, odds, high));
+                const float *row = data + (size_t)(i + j) * side->stride + k;
+                r[j] = (__m512i)_mm512_cvtne2ps_pbh(
+                    _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), row + 16),
+                    _mm512_maskz_loadu_ps((__mmask16)mask, row));
             }
             transpose_16x16(r);
-            for (int j = 0; j < (left + 1) / 2; j++)
-                _mm512_mask_storeu_epi32(out + (size_t)(k / 2 + j) * (size_t)width + i0, store,
-                                         r[j]);
+            gemm_store_16(r, (left + 1) / 2, panels, width, i, n_i, k / 2);
         }
-    }
 }
 
 /* A tile holds pairs of columns of its 16 rows. Transposed, a register is a row of 32 columns; the
@@ -131,16 +120,17 @@ static void pack_tiles(const GemmSide *side, int from_i, int n_i, int from_k, in
 }
 
 static void pack(const GemmSide *side, GemmMode mode, int width, int from_i, int n_i, int from_k,
-                 int n_k, void *panel)
+                 int n_k, void *panels)
 {
     if (mode != GEMM_BF16)
-        gemm_pack_avx512(side, mode, width, from_i, n_i, from_k, n_k, panel);
+        gemm_pack_avx512(side, mode, width, from_i, n_i, from_k, n_k, panels);
     else if (side->layout == GEMM_ACROSS)
-        pack_across(side, width, from_i, n_i, from_k, n_k, panel);
+        pack_across(side, width, from_i, n_i, from_k, n_k, panels);
     else if (side->layout == GEMM_ALONG)
-        pack_along(side, width, from_i, n_i, from_k, n_k, panel);
+        pack_along(side, width, from_i, n_i, from_k, n_k, panels);
     else
-        pack_tiles(side, from_i, n_i, from_k, n_k, panel);
+        for (int i = 0; i < n_i; i += GEMM_COLS)
+            pack_tiles(side, from_i + i, n_i - i, from_k, n_k, gemm_place(panels, GEMM_COLS, i, 0));
 }
 
 void gemm_kernels_avx512bf16(GemmKernels *kernels)

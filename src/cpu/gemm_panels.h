@@ -23,33 +23,40 @@ static inline float gemm_tile_value(const GemmSide *side, int row, int col)
     return bf16_to_float(pairs[(size_t)(col / 2) * 2 * TILE_ROWS + (size_t)(2 * r + col % 2)]);
 }
 
-/* One panel as f32 in the order of k: [n_k][width]. */
+/* A side that lies across, row after row through all panels. */
+static inline void gemm_pack_across_plain(const GemmSide *side, int width, int from_i, int n_i,
+                                          int from_k, int n_k, float *restrict out)
+{
+    const size_t step = gemm_panel_bytes(width) / sizeof(float);
+    for (int k = 0; k < n_k; k++) {
+        const float *row = (const float *)side->data + (size_t)(from_k + k) * side->stride + from_i;
+        float *to = out + (size_t)k * (size_t)width;
+        for (int i = 0; i < n_i; i += width, to += step) {
+            if (n_i - i < width) {
+                memset(to, 0, sizeof(float) * (size_t)width);
+                memcpy(to, row + i, sizeof(float) * (size_t)(n_i - i));
+            } else if (width == GEMM_ROWS) {
+                memcpy(to, row + i, sizeof(float) * GEMM_ROWS);
+            } else {
+                memcpy(to, row + i, sizeof(float) * GEMM_COLS);
+            }
+        }
+    }
+}
+
+/* One panel as f32 in the order of k: [n_k][width]; n_i at most width. */
 static inline void gemm_pack_plain(const GemmSide *side, int width, int from_i, int n_i, int from_k,
                                    int n_k, float *restrict out)
 {
     const float *data = side->data;
     if (n_i < width)
         memset(out, 0, sizeof(float) * (size_t)n_k * (size_t)width);
-    switch (side->layout) {
-    case GEMM_ALONG:
-        for (int i = 0; i < n_i; i++) {
-            const float *row = data + (size_t)(from_i + i) * side->stride + from_k;
-            for (int k = 0; k < n_k; k++)
-                out[k * width + i] = row[k];
-        }
-        break;
-    case GEMM_ACROSS:
+    for (int i = 0; i < n_i; i++)
         for (int k = 0; k < n_k; k++)
-            memcpy(out + k * width, data + (size_t)(from_k + k) * side->stride + from_i,
-                   sizeof(float) * (size_t)n_i);
-        break;
-    case GEMM_TILES_F32:
-    case GEMM_TILES_BF16:
-        for (int i = 0; i < n_i; i++)
-            for (int k = 0; k < n_k; k++)
-                out[k * width + i] = gemm_tile_value(side, from_k + k, from_i + i);
-        break;
-    }
+            out[k * width + i] =
+                side->layout == GEMM_ALONG
+                    ? data[(size_t)(from_i + i) * side->stride + (size_t)(from_k + k)]
+                    : gemm_tile_value(side, from_k + k, from_i + i);
 }
 
 /* Rounds a panel; in pairs it also swaps the two of each pair, so that a chain in the order of the
@@ -73,17 +80,23 @@ static inline void gemm_round_panel(float *panel, int width, int n_k, bool swaps
 
 /* `pack` of a level without bfloat16 products. */
 static inline void gemm_pack_as_f32(const GemmSide *side, GemmMode mode, int width, int from_i,
-                                    int n_i, int from_k, int n_k, void *panel)
+                                    int n_i, int from_k, int n_k, void *panels)
 {
-    float *out = panel;
-    gemm_pack_plain(side, width, from_i, n_i, from_k, n_k, out);
-    if (mode == GEMM_F32)
-        return;
-    if (mode == GEMM_BF16 && n_k % 2) {
-        memset(out + (size_t)n_k * (size_t)width, 0, sizeof(float) * (size_t)width);
-        n_k++;
+    const int n_pairs = mode == GEMM_BF16 ? n_k + n_k % 2 : n_k;
+    if (side->layout == GEMM_ACROSS)
+        gemm_pack_across_plain(side, width, from_i, n_i, from_k, n_k, panels);
+    for (int i = 0; i < n_i; i += width) {
+        float *panel =
+            (float *)(void *)((char *)panels + (size_t)(i / width) * gemm_panel_bytes(width));
+        if (side->layout != GEMM_ACROSS)
+            gemm_pack_plain(side, width, from_i + i, n_i - i < width ? n_i - i : width, from_k, n_k,
+                            panel);
+        if (mode == GEMM_F32)
+            continue;
+        memset(panel + (size_t)n_k * (size_t)width, 0,
+               sizeof(float) * (size_t)(n_pairs - n_k) * (size_t)width);
+        gemm_round_panel(panel, width, n_pairs, mode == GEMM_BF16);
     }
-    gemm_round_panel(out, width, n_k, mode == GEMM_BF16);
 }
 
 #endif

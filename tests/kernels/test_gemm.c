@@ -129,7 +129,8 @@ static void each_element_is_one_chain(void **state)
     Pool *pool = pool_open(3, &err);
     void *scratch = mem_alloc(gemm_scratch_bytes(true));
     static const int shapes[][3] = {{1, 1, 1},    {7, 31, 5},    {8, 32, 16},  {9, 33, 17},
-                                    {3, 70, 300}, {20, 64, 257}, {64, 40, 64}, {17, 5, 770}};
+                                    {3, 70, 300}, {20, 64, 257}, {64, 40, 64}, {17, 5, 770},
+                                    {267, 9, 30}, {5, 299, 22}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (GemmMode mode = GEMM_F32; mode <= GEMM_BF16_SINGLE; mode++)
             for (GemmLayout a = GEMM_ALONG; a <= GEMM_ACROSS; a++)
