@@ -1,6 +1,7 @@
 /* See term.h. */
 #include "cli/term.h"
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -111,8 +112,22 @@ void term_die_interrupted(void)
 
 static bool has_progress;
 
+/* For a program that reads them. */
+static void progress_line(const char *text)
+{
+    static double last_s;
+    const char *wanted = getenv("WEN_PROGRESS");
+    const double now_s = clock_seconds();
+    if (!text || !wanted || strcmp(wanted, "lines") != 0 || (last_s > 0 && now_s - last_s < 1))
+        return;
+    fprintf(stderr, "%s\n", text);
+    last_s = now_s;
+}
+
 void term_progress(const char *text)
 {
+    if (!term_is_terminal(stderr))
+        progress_line(text);
     if (!term_is_terminal(stderr) || (!text && !has_progress))
         return;
     fprintf(stderr, "\r%*s\r%.*s", has_progress ? term_width() - 1 : 0, "", term_width() - 1,

@@ -36,7 +36,8 @@ bool term_take_interrupt(void);
 _Noreturn void term_die_interrupted(void);
 
 /* A line on a terminal's standard error that replaces itself ("loading 42 %"); text NULL removes
- * it. Nothing where standard error is no terminal. */
+ * it. Where standard error is no terminal, nothing; with WEN_PROGRESS=lines in the environment, a
+ * line a second at most, for a program that shows it in its own way. */
 void term_progress(const char *text);
 
 /* One line on standard error, "wen: ..." */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -59,6 +60,7 @@ static _Noreturn void become(const StageCommand *c, char **argv, int log, pid_t 
     if (getppid() != parent || nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
         dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
         _exit(127);
+    setenv("WEN_PROGRESS", "lines", 1);
     execv(c->program, argv);
     static const char why[] = "the program cannot be started\n";
     if (write(STDERR_FILENO, why, sizeof why - 1) < 0)
