@@ -1,6 +1,7 @@
 /* See fault.h. */
 #include "server/fault.h"
 
+#include "base/utf8.h"
 #include "server/json_out.h"
 
 #include <stdarg.h>
@@ -42,6 +43,12 @@ bool fault_set(Fault *f, int status, const char *param, const char *format, ...)
     va_start(args, format);
     vsnprintf(f->message, sizeof f->message, format, args);
     va_end(args);
+    /* A parser may quote what it was given: a fault is one line, of whole characters. */
+    size_t bytes = utf8_valid_prefix(str_from(f->message));
+    f->message[bytes] = '\0';
+    for (char *c = f->message; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = ' ';
     return false;
 }
 

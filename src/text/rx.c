@@ -313,6 +313,23 @@ Rx rx_literals(RxPool *p, Str *texts, int n)
 
 /* ---- Concatenation, repetition --------------------------------------------------------------- */
 
+/* x{i,j} x{k,l} = x{i+k,j+l}, if one of them may be left out: a run of optional parts would have
+ * derivatives of its own length. False when a and b are no such pair. */
+static bool join_repeats(RxPool *p, Rx a, Rx b, Rx *joined)
+{
+    RxNode x = p->nodes[a], y = p->nodes[b];
+    if (x.kind != RX_KIND_REPEAT)
+        x = (RxNode){.a = a, .min = 1, .max = 1};
+    if (y.kind != RX_KIND_REPEAT)
+        y = (RxNode){.a = b, .min = 1, .max = 1};
+    bool is_endless = x.max == RX_MANY || y.max == RX_MANY;
+    if (x.a != y.a || (x.min && y.min) || x.min + y.min > RX_REPEAT_MAX ||
+        (!is_endless && x.max + y.max > RX_REPEAT_MAX))
+        return false;
+    *joined = rx_repeat(p, x.a, x.min + y.min, is_endless ? RX_MANY : x.max + y.max);
+    return true;
+}
+
 Rx rx_concat(RxPool *p, Rx a, Rx b)
 {
     if (a == RX_VOID || b == RX_VOID)
@@ -323,6 +340,11 @@ Rx rx_concat(RxPool *p, Rx a, Rx b)
         return a;
     if (a == RX_ALL && b == RX_ALL)
         return a;
+    Rx joined;
+    if (p->nodes[b].kind == RX_KIND_CONCAT && join_repeats(p, a, p->nodes[b].a, &joined))
+        return rx_concat(p, joined, p->nodes[b].b);
+    if (join_repeats(p, a, b, &joined))
+        return joined;
     /* (x y) b = x (y b) */
     size_t from = p->n_scratch;
     while (p->nodes[a].kind == RX_KIND_CONCAT) {

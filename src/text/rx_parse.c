@@ -33,6 +33,7 @@ typedef struct Parse {
     int depth;
     Spelling spelling;
     Rx any; /* any text */
+    bool has_long_run;
     Arena arena;
     Error *err;
 } Parse;
@@ -385,6 +386,21 @@ static Rx plain_join(Parse *x, const Node *n)
     return rx_concat(x->p, plain(x, n), rest);
 }
 
+/* A run of parts that may each be left out has a derivative for every subset that is left. */
+static bool has_long_run(const RxPool *p, Rx a)
+{
+    int run = 0;
+    for (bool is_last = false; !is_last;) {
+        Rx part, rest;
+        is_last = !rx_concat_parts(p, a, &part, &rest);
+        run = rx_is_nullable(p, is_last ? a : part) ? run + 1 : 0;
+        if (run > RX_OPTIONAL_RUN_MAX)
+            return true;
+        a = rest;
+    }
+    return false;
+}
+
 static Rx plain(Parse *x, const Node *n)
 {
     Rx all;
@@ -392,7 +408,9 @@ static Rx plain(Parse *x, const Node *n)
     case NODE_CHARS:
         return n->chars;
     case NODE_JOIN:
-        return plain_join(x, n->first);
+        all = plain_join(x, n->first);
+        x->has_long_run |= has_long_run(x->p, all);
+        return all;
     case NODE_ANY_OF:
         all = RX_VOID;
         for (const Node *c = n->first; c; c = c->next)
@@ -467,8 +485,15 @@ bool rx_parse(RxPool *p, Str pattern, RxMatch match, Spelling spelling, Rx *out,
     if (n && x.at < pattern.bytes)
         n = fail(&x, x.at, ") without (");
     x.any = rx_repeat(p, rx_any_char(p, spelling), 0, RX_MANY);
-    if (n)
+    if (n) {
         *out = convert(&x, n, match);
+        if (x.has_long_run || has_long_run(p, *out)) {
+            error_set(err, ERROR_LIMIT,
+                      "a pattern with more than %d parts in a row that may each be left out",
+                      RX_OPTIONAL_RUN_MAX);
+            n = NULL;
+        }
+    }
     arena_close(&x.arena);
     return n != NULL;
 }

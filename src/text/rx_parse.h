@@ -8,7 +8,7 @@
 
 #include "text/rx_chars.h"
 
-enum { RX_PATTERN_BYTES_MAX = 16 * 1024, RX_PATTERN_DEPTH_MAX = 100 };
+enum { RX_PATTERN_BYTES_MAX = 16 * 1024, RX_PATTERN_DEPTH_MAX = 100, RX_OPTIONAL_RUN_MAX = 128 };
 
 typedef enum RxMatch {
     RX_MATCH_WHOLE, /* the whole text matches */

@@ -58,6 +58,33 @@ static void test_whole(void **state)
     check("\\p{Lu}\\p{L}*", RX_MATCH_WHOLE, "\xC3\x89t\xC3\xA9|A", "a|1");
     check("\\P{L}", RX_MATCH_WHOLE, "1| ", "a|\xC3\xA9");
     check("(a*)*b", RX_MATCH_WHOLE, "b|aab", "a|ba");
+    check("a?a{2,3}a?b", RX_MATCH_WHOLE, "aab|aaab|aaaaab", "ab|aaaaaab");
+    check("a*a?aa*", RX_MATCH_WHOLE, "a|aa|aaaaaa", "|b");
+    check("(ab)?(ab)*abc", RX_MATCH_WHOLE, "abc|ababc|abababc", "ab|c");
+}
+
+/* (a?b?)... up to the limit, and one part more. */
+static void test_optional_run(void **state)
+{
+    (void)state;
+    Buf pattern = {0};
+    RxPool *p = rx_open();
+    for (int i = 0; i < RX_OPTIONAL_RUN_MAX / 2; i++)
+        buf_puts(&pattern, "a?b?");
+    buf_putc(&pattern, 'c');
+    Rx a = parse(p, pattern.data, RX_MATCH_WHOLE, SPELL_UTF8);
+    assert_true(rx_matches(p, a, str_from("abbbac")));
+    assert_false(rx_matches(p, a, str_from("abcb")));
+    buf_clear(&pattern);
+    for (int i = 0; i <= RX_OPTIONAL_RUN_MAX / 2; i++)
+        buf_puts(&pattern, "a?b?");
+    Error err = {0};
+    assert_false(
+        rx_parse(p, (Str){pattern.data, pattern.bytes}, RX_MATCH_WHOLE, SPELL_UTF8, &a, &err));
+    assert_int_equal(err.code, ERROR_LIMIT);
+    assert_non_null(strstr(err.message, "left out"));
+    buf_free(&pattern);
+    rx_close(p);
 }
 
 static void test_part(void **state)
@@ -216,10 +243,11 @@ static void test_json_spelling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),     cmocka_unit_test(test_part),
-        cmocka_unit_test(test_lookahead), cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_sets),      cmocka_unit_test(test_forget),
-        cmocka_unit_test(test_multiples), cmocka_unit_test(test_json_spelling),
+        cmocka_unit_test(test_whole),         cmocka_unit_test(test_part),
+        cmocka_unit_test(test_optional_run),  cmocka_unit_test(test_lookahead),
+        cmocka_unit_test(test_errors),        cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_forget),        cmocka_unit_test(test_multiples),
+        cmocka_unit_test(test_json_spelling),
     };
     return TEST_MAIN("rx", tests);
 }
