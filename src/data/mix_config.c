@@ -27,8 +27,8 @@ static bool read_rule(MixConfig *c, const json_t *item, int i, Error *err)
     if (!settings_check(item, "label low high is times", where, err))
         return false;
     *r = (MixRule){.label = json_string_value(json_object_get(item, "label")),
-                   .low = -INFINITY,
-                   .high = INFINITY,
+                   .low = -(double)INFINITY,
+                   .high = (double)INFINITY,
                    .is = json_object_get(item, "is"),
                    .times = -1,
                    .has_range = json_object_get(item, "low") || json_object_get(item, "high")};

@@ -87,7 +87,7 @@ static bool read_all(SynthConfig *c, Error *err)
     const json_t *prompts = json_object_get(c->json, "prompts");
     c->seed = 1;
     c->max_tokens = 1500;
-    c->temperature = NAN;
+    c->temperature = (double)NAN;
     c->max_failed = 0.5;
     if (!settings_check(c->json, "seed max_tokens temperature think max_failed lists prompts",
                         "the prompts", err) ||

@@ -66,6 +66,7 @@ static const char *keep(Maker *m, const Buf *text)
 }
 
 /* Formats into m->text. */
+PRINTF_LIKE(2, 0)
 static void format_text(Maker *m, const char *format, va_list args)
 {
     char line[512];

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-enum { N_BYTES = 256, FIRST_PAIRS = 1 << 12, NONE = UINT32_MAX };
+enum { N_BYTES = 256, FIRST_PAIRS = 1 << 12 };
+static const uint32_t NONE = UINT32_MAX;
 
 /* A piece: its tokens lie at symbols[at .. at + n - 1]. */
 typedef struct Word {

@@ -17,8 +17,8 @@ typedef uint32_t State;
 enum {
     WAYS_NONE = 0,
     STATE_DEAD = 0,
-    STATE_UNKNOWN = UINT32_MAX,
 };
+static const State STATE_UNKNOWN = UINT32_MAX;
 
 typedef struct Way {
     uint32_t pos; /* 0: the end of the text */

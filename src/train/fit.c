@@ -149,7 +149,7 @@ static double fit_with_exponent(const double *x, const double *y, int n, Saturat
 
 bool fit_saturation(const double *x, const double *y, int n, Saturation *out)
 {
-    double least = INFINITY;
+    double least = (double)INFINITY;
     if (n < 3)
         return false;
     for (double exponent = 0.01; exponent <= 3; exponent *= 1.01) {
@@ -180,7 +180,7 @@ static double fit_above(const double *weights, const double *losses, int n, int 
     for (int i = 0; i < n; i++)
         y[i] = log(losses[i] - floor_);
     if (!fit_least_squares(weights, y, n, n_weights, ridge, t))
-        return INFINITY;
+        return (double)INFINITY;
     for (int i = 0; i < n; i++) {
         double sum = 0;
         for (int k = 0; k < n_weights; k++)
@@ -202,7 +202,7 @@ bool fit_mixture(const double *weights, const double *losses, int n, int n_weigh
     out->n_weights = n_weights;
     out->n_losses = n_losses;
     for (int j = 0; j < n_losses; j++) {
-        double least = INFINITY, smallest = INFINITY;
+        double least = (double)INFINITY, smallest = (double)INFINITY;
         for (int i = 0; i < n; i++) {
             one[i] = losses[i * n_losses + j];
             smallest = one[i] < smallest ? one[i] : smallest;

@@ -59,7 +59,7 @@ int run_log_column(RunLog *log, const char *name, const char *tag, int decimals)
         if (!isalnum((unsigned char)*at) && !strchr("._-/", *at))
             *at = '_';
     c->decimals = decimals;
-    c->value = NAN;
+    c->value = (double)NAN;
     return log->n_columns++;
 }
 
@@ -164,7 +164,7 @@ bool run_log_end_step(RunLog *log, int64_t step, Error *err)
         print_number(log->csv, c->decimals, c->value);
         if (c->tag[0])
             events_scalar(log->events, step, c->tag, c->value);
-        c->value = NAN;
+        c->value = (double)NAN;
     }
     fputc('\n', log->csv);
     if (fflush(log->csv) != 0)

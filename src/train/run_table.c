@@ -87,10 +87,10 @@ double run_table_number(const RunTable *table, int row, int column)
 {
     char text[64];
     if (column < 0)
-        return NAN;
+        return (double)NAN;
     const Str cell = table->cells[(size_t)row * (size_t)table->n_columns + (size_t)column];
     if (cell.bytes == 0 || cell.bytes >= sizeof text)
-        return NAN;
+        return (double)NAN;
     memcpy(text, cell.data, cell.bytes);
     text[cell.bytes] = 0;
     char *end;

@@ -91,7 +91,7 @@ static void plot_rates(const Sweep *s, Buf *html)
                 x[k] = row->best.at * exp(u);
                 y[k] = row->best.value + row->best.bend * u * u;
                 if (x[k] < c->rates[0] || x[k] > c->rates[c->n_rates - 1])
-                    y[k] = NAN;
+                    y[k] = (double)NAN;
             }
             series[n++] = (PlotSeries){.x = x, .y = y, .n = CURVE_POINTS, .look = PLOT_FAINT};
         }
@@ -230,7 +230,7 @@ static void put_mixtures(const Sweep *s, Buf *html)
         buf_puts(html, "</th>");
     }
     buf_puts(html, "<th>loss</th><th>by the law</th></tr>\n");
-    put_mixture_row(s, "<b>chosen</b>", s->weights, NAN, html);
+    put_mixture_row(s, "<b>chosen</b>", s->weights, (double)NAN, html);
     for (int i = 0; i < n; i++)
         put_mixture_row(s, i == 0 ? "the base's" : s->trials[s->n_grid + i].name,
                         s->trials[s->n_grid + i].mixture, x[i], html);

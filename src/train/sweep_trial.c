@@ -199,9 +199,9 @@ bool trial_run(Trial *t, const SweepConfig *c, const TrialOptions *options, bool
         }
         *is_done = job.is_done || job.has_diverged;
         if (job.has_diverged) {
-            t->loss = NAN;
+            t->loss = (double)NAN;
             for (int i = 0; i < c->target.eval.n_sources; i++)
-                t->heldout[i] = NAN;
+                t->heldout[i] = (double)NAN;
             ok = true;
         } else if (ok && job.is_done) {
             ok = read_losses(t, c, folder, err);
