@@ -34,15 +34,32 @@ static void last_line(int log, off_t from, Buf *out)
         buf_append(out, tail + begin, (size_t)(n - begin));
 }
 
+/* As a shell reads it. */
+static void put_word(const char *word, Buf *line)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./,:=@+";
+    buf_putc(line, ' ');
+    if (word[0] && strspn(word, plain) == strlen(word)) {
+        buf_puts(line, word);
+        return;
+    }
+    buf_putc(line, '\'');
+    for (; *word; word++) {
+        if (*word == '\'')
+            buf_puts(line, "'\\'");
+        buf_putc(line, *word);
+    }
+    buf_putc(line, '\'');
+}
+
 /* The command as one can type it. */
 static void write_command(int log, const StageCommand *c)
 {
     Buf line = {0};
     buf_puts(&line, "$ wen");
     for (int i = 0; i < c->n; i++)
-        buf_printf(&line,
-                   strpbrk(c->words[i], " \t\n\"'$&|;<>()*?") || !c->words[i][0] ? " '%s'" : " %s",
-                   c->words[i]);
+        put_word(c->words[i], &line);
     buf_putc(&line, '\n');
     if (write(log, line.data, line.bytes) < 0)
         errno = 0; /* the command will meet the same trouble, and say so */
