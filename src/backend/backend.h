@@ -244,9 +244,10 @@ struct Backend {
     void (*copy)(Backend *b, Mat src, Mat dst);
     void (*zero)(Backend *b, void *memory, size_t bytes);
     /* c = a b, where a_is_transposed (b_is_transposed) says that a (b) is given as its transpose;
-     * f32. For what is not a layer: the optimizer's iterations. */
-    void (*product)(Backend *b, Mat a, bool a_is_transposed, Mat other, bool b_is_transposed,
-                    Mat c);
+     * type F32: in f32; BF16: both rounded to bfloat16, sums in f32. For what is not a layer: the
+     * optimizer's iterations. */
+    void (*product)(Backend *b, DType type, Mat a, bool a_is_transposed, Mat other,
+                    bool b_is_transposed, Mat c);
 
     /* dx = sum over i, in order, of dy_i W_i.  dy_i [t, n_i]; dx [t, k]. Weights of type F32: in
      * f32. BF16: dy rounded to bfloat16, sums in f32. */

@@ -16,10 +16,11 @@ static GemmSide rows_side(Mat m, bool is_transposed)
     return (GemmSide){is_transposed ? GEMM_ACROSS : GEMM_ALONG, m.data, (size_t)m.stride};
 }
 
-void cpu_product(Backend *b, Mat a, bool a_is_transposed, Mat other, bool b_is_transposed, Mat c)
+void cpu_product(Backend *b, DType type, Mat a, bool a_is_transposed, Mat other,
+                 bool b_is_transposed, Mat c)
 {
     CpuBackend *cpu = cpu_of(b);
-    const Gemm g = {GEMM_F32,
+    const Gemm g = {mode_of(type),
                     c.rows,
                     c.cols,
                     a_is_transposed ? a.rows : a.cols,

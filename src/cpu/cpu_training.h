@@ -27,7 +27,8 @@ static inline void *cpu_training_worker(const CpuBackend *cpu, int worker)
 
 /* cpu_matmul_backward.c */
 double cpu_peak_flops(Backend *b, DType type);
-void cpu_product(Backend *b, Mat a, bool a_is_transposed, Mat other, bool b_is_transposed, Mat c);
+void cpu_product(Backend *b, DType type, Mat a, bool a_is_transposed, Mat other,
+                 bool b_is_transposed, Mat c);
 void cpu_matmul_backward_x(Backend *b, int n, Weight *const w[], const Mat dy[], Mat dx);
 void cpu_matmul_backward_w(Backend *b, int n, Weight *const w[], const Mat dy[], Mat x,
                            float *const dw[]);

@@ -44,10 +44,11 @@ static bool is_muon(const Optim *o, const Param *p)
 }
 
 /* x becomes the nearest matrix with singular values about 1. The Gram matrix is made on the short
- * side. */
+ * side. Products are in the compute type, as Jordan's; between them everything is f32. */
 static void orthogonalize(const Optim *o, Mat x, float *work)
 {
     Backend *b = o->params->model->backend;
+    const DType type = o->params->model->matrix_type;
     const size_t n = (size_t)x.rows * (size_t)x.cols;
     const bool is_tall = x.rows > x.cols;
     const int side = is_tall ? x.cols : x.rows;
@@ -58,13 +59,13 @@ static void orthogonalize(const Optim *o, Mat x, float *work)
     const double norm = sqrt(shards_matrix_squares(&o->shards, x.data, n));
     b->blend(b, n, 0.0f, x.data, (float)(1 / (norm + 1e-7)), x.data);
     for (int i = 0; i < MUON_STEPS; i++) {
-        b->product(b, x, is_tall, x, !is_tall, gram);
-        b->product(b, gram, false, gram, false, poly);
+        b->product(b, type, x, is_tall, x, !is_tall, gram);
+        b->product(b, type, gram, false, gram, false, poly);
         b->blend(b, n_gram, muon_b, gram.data, muon_c, poly.data);
         if (is_tall)
-            b->product(b, x, false, poly, false, product);
+            b->product(b, type, x, false, poly, false, product);
         else
-            b->product(b, poly, false, x, false, product);
+            b->product(b, type, poly, false, x, false, product);
         b->blend(b, n, 1.0f, product.data, muon_a, x.data);
     }
 }

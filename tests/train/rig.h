@@ -136,7 +136,8 @@ static void rig_close(Rig *rig)
 
 /* The gradient of rows cut at `cuts` (n_cuts + 1 micro-batches); returns the loss. Mixture models:
  * counts first, as the trainer does. */
-static double rig_gradient(Rig *rig, const Rows *rows, const int *cuts, int n_cuts, float balance)
+static inline double rig_gradient(Rig *rig, const Rows *rows, const int *cuts, int n_cuts,
+                                  float balance)
 {
     const Config *c = &rig->config;
     double loss = 0, unused = 0, weights = 0;
@@ -169,7 +170,7 @@ static double rig_gradient(Rig *rig, const Rows *rows, const int *cuts, int n_cu
 enum { RIG_TOKENS = 9 + 5 + 70 + 11 + 20 };
 static const int rig_row_start[] = {0, 2, 3, 5};
 static const int rig_doc_start[] = {0, 9, 14, 84, 95, 115};
-static const Rows *rig_rows(void)
+static inline const Rows *rig_rows(void)
 {
     static int32_t ids[RIG_TOKENS], targets[RIG_TOKENS];
     static float weights[RIG_TOKENS];
