@@ -7,6 +7,7 @@
 #   make check-all     the slow suites as well
 #   make V=debug|asan|tsan   other variants; CC=clang another compiler
 #   make fuzz          build/fuzz/fuzz_*, for libFuzzer (clang); run one with its corpus folder
+#   make web           the chat page again, web/dist from web/src (needs npm)
 #   make format        clang-format over the tree
 
 V ?= release
@@ -57,7 +58,7 @@ isa_of = $(foreach isa,$(ISA_SUFFIXES),$(if $(filter %_$(isa),$(1)),$(ISA_$(isa)
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/*/test_*.c tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench/*.c))
 
-.PHONY: all run check check-all test tools fuzz format tidy deps clean
+.PHONY: all run check check-all test tools fuzz web format tidy deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(B)/wen
@@ -110,6 +111,7 @@ RANDOM_MODEL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/random_model/*.
 $(B)/tools/make_model: $(RANDOM_MODEL_OBJECTS)
 $(RANDOM_MODEL_OBJECTS) $(B)/tools/make_model.o: CFLAGS += -Itools
 $(B)/src/text/qwen_tokens.o: models/chat_template.jinja
+$(B)/src/server/chat_page.o: web/dist/page.html web/dist/policy.txt
 $(B)/src/eval/scope.o: configs/eval/out_of_scope.jsonl
 
 tools: $(TOOLS)
@@ -128,6 +130,10 @@ check:
 
 check-all: check
 	tests/run-all $(B)
+
+# The page is built rarely and kept with the sources, so that compiling needs no npm.
+web:
+	cd web && npm install --no-package-lock --no-audit --no-fund --loglevel=error && npm run build
 
 format:
 	clang-format -i $(wildcard src/*/*.[ch] include/*.h tests/*.[ch] tests/*/*.[ch] tools/*.c)

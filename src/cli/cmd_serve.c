@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cli/model_args.h"
 #include "cli/term.h"
+#include "server/runs.h"
 #include "server/server.h"
 
 #include <ctype.h>
@@ -34,7 +35,7 @@ typedef struct Serve {
     int64_t port, think_budget, max_tokens, top_k, max_sequences, max_queued, max_connections;
     double temperature, top_p, min_p, presence_penalty, frequency_penalty, repetition_penalty;
     double drain_s, idle_timeout_s, request_timeout_s, idle_unload_s, ping_s;
-    ArgList api_keys, origins, served_names;
+    ArgList api_keys, origins, served_names, run_folders;
     /* What these become. */
     ModelSpec specs[MODELS_MAX];
     const char *keys[KEYS_MAX];
@@ -66,6 +67,8 @@ static int put_listening(Serve *s, Arg *options, int n)
          "of one request in all (none)", 1, 86400},
         {"ping", 0, ARG_REAL, &s->ping_s, "SECONDS",
          "a comment in a stream after so long a silence (15)", 0.1, 3600},
+        {"train", 0, ARG_LIST, &s->run_folders, "DIR",
+         "show the training runs in DIR in the page; may be repeated", 0, 0},
         {"drain", 0, ARG_REAL, &s->drain_s, "SECONDS",
          "at the end, let requests run for so long (60)", 0, 86400},
         {"log", 0, ARG_TEXT, &s->log, "FORMAT", "text, json or off", 0, 0},
@@ -331,6 +334,8 @@ static void fill_options(Serve *s)
     o->port = (int)s->port;
     o->origins = s->origins.items;
     o->n_origins = s->origins.n;
+    o->run_folders = s->run_folders.items;
+    o->n_run_folders = s->run_folders.n;
     o->max_connections = (int)s->max_connections;
     o->idle_timeout_s = (int)s->idle_timeout_s;
     o->request_timeout_s = (int)s->request_timeout_s;
@@ -355,6 +360,7 @@ static bool complete(Serve *s, const ArgWords *words, Error *err)
               read_sizes(s, err) && read_tls(s, err);
     for (int i = 0; i < s->api_keys.n && ok; i++)
         ok = add_key(s, s->api_keys.items[i], err);
+    ok = ok && runs_check(s->run_folders.items, s->run_folders.n, err);
     return ok && (!s->api_key_file || read_key_file(s, err));
 }
 

@@ -1,10 +1,10 @@
 /* Who may ask. Three things are looked at:
  *
- *   Origin  a web page's; allowed are pages of this machine and those of --cors-origin. Others get
- *           a 403 before anything is done, so a page elsewhere cannot make a browser ask.
- *   Host    on a server that listens to this machine only: must be a name of this machine, so that
- *           a foreign name that resolves to it (DNS rebinding) gets nowhere.
- *   key     Authorization: Bearer KEY, or x-api-key: KEY, compared in constant time. */
+ *   Origin  a web page's; allowed are pages of this machine, this server's own page, and those of
+ *           --cors-origin. Others get a 403 before anything is done, so a page elsewhere cannot
+ * make a browser ask. Host    on a server that listens to this machine only: must be a name of this
+ * machine, so that a foreign name that resolves to it (DNS rebinding) gets nowhere. key
+ * Authorization: Bearer KEY, or x-api-key: KEY, compared in constant time. */
 #include "server/server_state.h"
 
 #include <ctype.h>
@@ -45,13 +45,25 @@ static bool is_own_page(const char *origin)
     return host && is_this_machine(host);
 }
 
+/* The page that this server sent itself. A name is believed only with a key: whoever owns a name
+ * can let it resolve to this server, and then its page has this origin too. */
+static bool is_from_here(const HttpCall *call, const char *origin)
+{
+    const char *host = http_header(call, "Host");
+    const char *from = strstr(origin, "://");
+    if (!host || !from || strcasecmp(from + 3, host) != 0)
+        return false;
+    bool is_number = *host == '[' || strspn(host, "0123456789.:") == strlen(host);
+    return is_number || call->server->options.n_api_keys > 0;
+}
+
 static bool check_origin(HttpCall *call, Fault *fault)
 {
     const ServerOptions *o = &call->server->options;
     const char *origin = http_header(call, "Origin");
     if (!origin)
         return true;
-    bool is_allowed = is_own_page(origin);
+    bool is_allowed = is_own_page(origin) || is_from_here(call, origin);
     for (int i = 0; i < o->n_origins; i++)
         is_allowed |= strcmp(o->origins[i], "*") == 0 || strcasecmp(o->origins[i], origin) == 0;
     if (!is_allowed || strlen(origin) > 190)

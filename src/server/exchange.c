@@ -403,9 +403,8 @@ bool exchange_wait(Exchange *x)
     return x->n_done == x->n_choices && !x->fault.status;
 }
 
-static bool stream_more(void *state, Buf *out)
+bool exchange_more(Exchange *x, Buf *out)
 {
-    Exchange *x = state;
     if (!x->has_begun) {
         x->has_begun = true;
         x->dialect->begin(x, out);
@@ -429,12 +428,17 @@ static bool stream_more(void *state, Buf *out)
     return false;
 }
 
+static bool stream_more(void *state, Buf *out) { return exchange_more(state, out); }
+
 static void stream_close(void *state) { exchange_close(state); }
 
 void exchange_answer(Exchange *x)
 {
     HttpCall *call = x->call;
     if (x->options.is_stream) {
+        bool has_ids = strcmp(x->dialect->stream_type, "text/event-stream") == 0;
+        if (x->options.resume_seconds > 0 && has_ids && streams_start(call->server->streams, x))
+            return;
         http_send_stream(call, x->dialect->stream_type, (HttpStream){stream_more, stream_close, x});
         return;
     }

@@ -116,6 +116,8 @@ bool exchange_ask_n(Exchange *x, Fault *fault) MUST_USE;
 
 /* Streams or sends the whole answer, as options.is_stream says; closes x, then or later. */
 void exchange_answer(Exchange *x);
+/* The next piece of a stream, for who writes it: appended to `out`. False: that was the last. */
+bool exchange_more(Exchange *x, Buf *out) MUST_USE;
 /* Waits until all choices have ended; false: a fault was set in x->fault, or the client is gone
  * (status 0). */
 bool exchange_wait(Exchange *x) MUST_USE;

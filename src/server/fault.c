@@ -18,14 +18,16 @@ static const Kind kinds[] = {
     {403, "permission_error", "forbidden", "permission_error"},
     {404, "not_found_error", "not_found", "not_found_error"},
     {405, "invalid_request_error", "method_not_allowed", "invalid_request_error"},
+    {410, "not_found_error", "gone", "not_found_error"},
     {413, "invalid_request_error", "request_too_large", "request_too_large"},
+    {416, "invalid_request_error", "out_of_range", "invalid_request_error"},
     {429, "rate_limit_error", "queue_full", "rate_limit_error"},
     {500, "server_error", "internal_error", "api_error"},
     {501, "not_supported_error", "not_supported", "api_error"},
     {503, "unavailable_error", "unavailable", "overloaded_error"},
     {504, "timeout_error", "timeout", "api_error"},
 };
-enum { N_KINDS = sizeof kinds / sizeof *kinds, KIND_SERVER = 7 };
+enum { N_KINDS = sizeof kinds / sizeof *kinds, KIND_SERVER = 9 };
 
 static const Kind *kind_of(int status)
 {

@@ -7,6 +7,7 @@
 #include "server/server_state.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -187,6 +188,11 @@ void http_send_stream(HttpCall *call, const char *content_type, HttpStream strea
 
 bool http_client_is_gone(const HttpCall *call)
 {
+    if (!call->connection) {
+        double until = atomic_load(&call->given_up_at);
+        bool may_come_back = !server_is_draining(call->server);
+        return clock_seconds() >= until || (isfinite(until) && !may_come_back);
+    }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (!info)

@@ -16,7 +16,7 @@ enum { HTTP_HEADERS_MAX = 12, HTTP_ID_BYTES = 64 };
 
 typedef struct HttpHeader {
     const char *name; /* static */
-    char value[200];
+    char value[400];
 } HttpHeader;
 
 typedef struct HttpCall {
@@ -35,8 +35,13 @@ typedef struct HttpCall {
 
     HttpHeader headers[HTTP_HEADERS_MAX]; /* to be sent */
     int n_headers;
-    int status;     /* 0: nothing was sent */
-    LogRequest log; /* what handlers know for the log */
+    int status;             /* 0: nothing was sent */
+    LogRequest log;         /* what handlers know for the log */
+    bool is_told_elsewhere; /* in the log: by the stream's own thread */
+
+    /* Of a stream that is kept (streams.h), which has no connection: when it is given up, by
+     * clock_seconds. */
+    _Atomic double given_up_at;
 } HttpCall;
 
 /* Of the request; names are matched whatever their case. NULL: missing. */
@@ -60,7 +65,8 @@ typedef struct HttpStream {
 } HttpStream;
 void http_send_stream(HttpCall *call, const char *content_type, HttpStream stream);
 
-/* Whether the client has closed the connection. Asks the socket; costs a system call. */
+/* Whether the client has closed the connection, or a kept stream is given up. Asks the socket;
+ * costs a system call. */
 bool http_client_is_gone(const HttpCall *call);
 /* While a handler waits for the model, the connection is not idle: call before waiting and after.
  */

@@ -189,7 +189,9 @@ static bool read_stream(RequestOptions *o, const json_t *object, const char *whe
            in_object(object, where, "stream_options", &options, fault) &&
            in_bool(options, "stream_options.", "include_usage", &o->includes_usage, fault) &&
            in_bool(options, "stream_options.", "continuous_usage_stats", &o->has_usage_in_each,
-                   fault);
+                   fault) &&
+           in_int(options, "stream_options.", "resume_seconds", 0, STREAM_SECONDS_MAX,
+                  &o->resume_seconds, fault);
 }
 
 static bool read_rest(RequestOptions *o, const json_t *object, const char *where, Fault *fault)

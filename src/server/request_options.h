@@ -8,7 +8,8 @@
  *   length     max_tokens = max_completion_tokens = max_output_tokens = num_predict = n_predict
  *   stops      stop = stop_sequences: a string or at most 16
  *   logprobs   logprobs true with top_logprobs N, or logprobs N
- *   stream     stream, stream_options {include_usage, continuous_usage_stats}
+ *   stream     stream, stream_options {include_usage, continuous_usage_stats,
+ *              resume_seconds}
  *   thinking   see request_thinking.c
  *   tools      tools in the shapes of OpenAI (chat and responses) and Anthropic, tool_choice,
  *              parallel_tool_calls
@@ -26,6 +27,7 @@
 
 #include <jansson.h>
 
+enum { STREAM_SECONDS_MAX = 3600 };
 enum { OPTIONS_STOPS_MAX = 16, OPTIONS_BIAS_MAX = 1024, OPTIONS_N_MAX = 64, OPTIONS_TOP_MAX = 128 };
 
 /* What the server's command line says for requests that do not. */
@@ -44,11 +46,12 @@ typedef struct RequestOptions {
     const char *model; /* as asked; NULL: the server's first */
     int n;             /* choices */
     bool is_stream, includes_usage, has_usage_in_each;
-    bool is_prompt_only;  /* max_tokens 0 */
-    bool hides_thinking;  /* the thought is not shown */
-    bool merges_thinking; /* the thought is shown in the content, between its tags */
-    json_t *tools;        /* in OpenAI's chat shape, owned; NULL: none */
-    json_t *kwargs;       /* template variables, owned; NULL: none */
+    int64_t resume_seconds; /* a cut stream can be picked up for so long; 0: not */
+    bool is_prompt_only;    /* max_tokens 0 */
+    bool hides_thinking;    /* the thought is not shown */
+    bool merges_thinking;   /* the thought is shown in the content, between its tags */
+    json_t *tools;          /* in OpenAI's chat shape, owned; NULL: none */
+    json_t *kwargs;         /* template variables, owned; NULL: none */
     const char *stops[OPTIONS_STOPS_MAX];
     int32_t *bias_ids;
     float *bias;

@@ -4,17 +4,22 @@
 #include <string.h>
 
 static const Route routes[] = {
+    {"GET", "/", handle_page, FAULT_OPENAI, true, true},
     {"GET", "/health", handle_health, FAULT_OPENAI, true, true},
     {"GET", "/version", handle_version, FAULT_OPENAI, true, true},
     {"GET", "/metrics", handle_metrics, FAULT_OPENAI, false, true},
     {"GET", "/v1/models", handle_models, FAULT_OPENAI, false, true},
     {"GET", "/v1/models/*", handle_model, FAULT_OPENAI, false, true},
+    {"GET", "/v1/runs", handle_runs, FAULT_OPENAI, false, true},
+    {"GET", "/v1/runs/*", handle_run_file, FAULT_OPENAI, false, true},
     {"POST", "/v1/chat/completions", handle_chat, FAULT_OPENAI, false, false},
     {"POST", "/v1/chat/completions/render", handle_render, FAULT_OPENAI, false, false},
     {"POST", "/v1/chat/completions/input_tokens", handle_input_tokens, FAULT_OPENAI, false, false},
     {"POST", "/v1/completions", handle_completions, FAULT_OPENAI, false, false},
     {"POST", "/v1/embeddings", handle_embeddings, FAULT_OPENAI, false, false},
     {"POST", "/v1/responses", handle_responses, FAULT_OPENAI, false, false},
+    {"GET", "/v1/streams/*", handle_stream, FAULT_OPENAI, false, false},
+    {"DELETE", "/v1/streams/*", handle_stream_end, FAULT_OPENAI, false, false},
     {"POST", "/v1/messages", handle_messages, FAULT_ANTHROPIC, false, false},
     {"POST", "/v1/messages/count_tokens", handle_count_tokens, FAULT_ANTHROPIC, false, false},
     {"POST", "/api/chat", handle_ollama_chat, FAULT_OLLAMA, false, false},

@@ -141,7 +141,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     call->log.seconds = clock_seconds() - call->started;
     metrics_add_http(&s->metrics, call->route ? call->route->path : "other", call->method,
                      call->status, call->log.seconds);
-    log_request(&s->log, &call->log);
+    if (!call->is_told_elsewhere)
+        log_request(&s->log, &call->log);
     http_end(call);
     atomic_fetch_sub(&s->n_running, 1);
 }
@@ -255,6 +256,7 @@ Server *server_open(const ServerOptions *options, Error *err)
     s->started_at = (int64_t)time(NULL);
     log_open(&s->log, options->log_format);
     metrics_open(&s->metrics);
+    s->streams = streams_open();
     block_signals(&before);
     bool ok = listen_and_answer(s, err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -307,6 +309,7 @@ void server_close(Server *s)
         usleep(STOP_POLL_US);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
+    streams_close(s->streams);
     if (s->models)
         models_close(s->models);
     metrics_close(&s->metrics);

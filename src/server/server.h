@@ -26,6 +26,9 @@ typedef struct ServerOptions {
     int n_origins;
     const char *tls_certificate, *tls_key; /* PEM texts; NULL: no TLS */
 
+    const char *const *run_folders; /* [n_run_folders] training runs to show (runs.h) */
+    int n_run_folders;
+
     size_t max_body_bytes;
     int max_connections;
     int idle_timeout_s;    /* a connection on which nothing happens */

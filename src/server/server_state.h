@@ -5,11 +5,13 @@
 #include "server/http.h"
 #include "server/metrics.h"
 #include "server/server.h"
+#include "server/streams.h"
 
 struct Server {
     ServerOptions options;
     struct MHD_Daemon *daemon;
     Models *models;
+    Streams *streams;
     Metrics metrics;
     Log log;
     int port;
@@ -49,12 +51,17 @@ bool route_find(HttpCall *call, Fault *fault) MUST_USE;
 
 /* ---- The endpoints --------------------------------------------------------------------------- */
 
+void handle_page(HttpCall *call);
 void handle_health(HttpCall *call);
 void handle_version(HttpCall *call);
 void handle_models(HttpCall *call);
 void handle_model(HttpCall *call);
 void handle_metrics(HttpCall *call);
 void handle_chat(HttpCall *call);
+void handle_runs(HttpCall *call);
+void handle_run_file(HttpCall *call);
+void handle_stream(HttpCall *call);
+void handle_stream_end(HttpCall *call);
 void handle_completions(HttpCall *call);
 void handle_messages(HttpCall *call);
 void handle_count_tokens(HttpCall *call);
