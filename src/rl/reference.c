@@ -70,7 +70,7 @@ bool reference_logprobs(Reference *r, const Rollouts *rollouts, float **logprobs
     }
     bool ok = update_make(&u, &unused, answers, rollouts->n, r->row_tokens, 1, err);
     const Capture job = {&u, logprobs};
-    const Objective objective = {capture, (void *)&job};
+    const Objective objective = {.weigh = capture, .context = (void *)&job};
     for (int row = 0; ok && row < u.rows.n_rows; row++) {
         micro_load(&r->micro, &u.rows, row, row + 1, 1);
         micro_forward(&r->micro, NULL);

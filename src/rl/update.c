@@ -151,7 +151,7 @@ bool update_make(Update *u, const Policy *policy, const UpdateAnswer *answers, i
     lay_out(u, &p, n_tokens, n);
     u->sampled = ARENA_ARRAY(&u->arena, float, longest);
     u->reference = ARENA_ARRAY(&u->arena, float, longest);
-    u->objective = (Objective){weigh, u};
+    u->objective = (Objective){.weigh = weigh, .context = u};
     return true;
 }
 

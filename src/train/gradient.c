@@ -253,7 +253,7 @@ static void grain_gradient(Gradient *g, BatchJob *job, int i, float *sum)
         }
         if (job->objective)
             micro_weigh(&g->micro, job->objective);
-        micro_loss(&g->micro, &grads, is_moe(g) ? &job->balance : NULL, loss);
+        micro_loss(&g->micro, job->objective, &grads, is_moe(g) ? &job->balance : NULL, loss);
     }
 }
 
@@ -264,7 +264,7 @@ double gradient_score(Gradient *g, const Rows *rows)
         next = row_after(g, row, rows->n_rows);
         micro_load(&g->micro, rows, row, next, 1.0f);
         micro_forward(&g->micro, NULL);
-        micro_loss(&g->micro, NULL, NULL, &sum);
+        micro_loss(&g->micro, NULL, NULL, NULL, &sum);
     }
     return sum;
 }

@@ -215,6 +215,10 @@ void micro_forward(Micro *m, const MoeTotals *totals)
 void micro_weigh(Micro *m, const Objective *objective)
 {
     Backend *b = m->params->model->backend;
+    if (objective->see)
+        objective->see(objective->context, &m->batch);
+    if (!objective->weigh)
+        return;
     m->step.used = m->loaded;
     loss_logprobs(m->params->model, m->hidden, &m->loss, m->score_targets, m->losses, &m->step);
     objective->weigh(objective->context, m->loss.n, m->score_places, m->losses, m->score_weights);
@@ -224,7 +228,8 @@ void micro_weigh(Micro *m, const Objective *objective)
     b->upload(b, m->device->score_weights, m->score_weights, sizeof(float) * (size_t)m->loss.n);
 }
 
-void micro_loss(Micro *m, const Grads *grads, const Balance *balance, double *loss)
+void micro_loss(Micro *m, const Objective *objective, const Grads *grads, const Balance *balance,
+                double *loss)
 {
     const Model *model = m->params->model;
     Backend *b = model->backend;
@@ -232,8 +237,9 @@ void micro_loss(Micro *m, const Grads *grads, const Balance *balance, double *lo
     m->step.used = m->loaded;
     if (grads)
         dhidden = step_mat(&m->step, m->batch.n_tokens, model->config.d_model);
-    loss_rows(model, m->hidden, &m->loss, dhidden, grads ? grads->head : NULL, m->device->losses,
-              &m->step);
+    const RowLoss row_loss = objective ? objective->row_loss : (RowLoss){0};
+    loss_rows(model, m->hidden, &m->loss, &row_loss, dhidden, grads ? grads->head : NULL,
+              m->device->losses, &m->step);
     if (grads) {
         const BackwardJob job = {model, m->kv, &m->batch, &m->saved, m->recomputes, balance, grads};
         backward(&job, dhidden, &m->step);

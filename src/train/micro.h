@@ -22,14 +22,22 @@ typedef struct Rows {
 /* Tokens of rows from .. to-1 as the model sees them, filling included. */
 int rows_n_tokens(const Rows *rows, int from, int to);
 
-/* Weights that depend on how likely the model holds the targets now: policy gradients, say. Between
- * forward and loss of each micro-batch `weigh` is given its scored tokens: places[i] is token i's
- * place in Rows, logprobs[i] = log p(target), weights[i] the one of Rows, to be replaced by the one
- * that counts (as it is: nothing scales it). A place of -1 only fills a row up. All tokens of a
- * document come in one call, in order. */
+/* What is minimized, where it is not the targets' mean cross-entropy. Parts that are NULL change
+ * nothing.
+ *
+ * `weigh`: weights that depend on how likely the model holds the targets now: policy gradients,
+ * say. Between forward and loss of each micro-batch it is given the scored tokens: places[i] is
+ * token i's place in Rows, logprobs[i] = log p(target), weights[i] the one of Rows, to be replaced
+ * by the one that counts (as it is: nothing scales it). A place of -1 only fills a row up. All
+ * tokens of a document come in one call, in order.
+ *
+ * `see`, between forward and loss too: the batch, for another model to look at. Then row_loss (see
+ * loss.h) is called for its scored tokens. */
 typedef struct Objective {
     void (*weigh)(void *context, int n, const int *places, const float *logprobs, float *weights);
-    void *context;
+    void (*see)(void *context, const Batch *batch);
+    RowLoss row_loss;
+    void *context; /* of the first two */
 } Objective;
 
 typedef struct Micro {
@@ -70,10 +78,13 @@ typedef struct MoeTotals {
 
 /* Through the layers. `totals` (NULL: do not count) are added to. */
 void micro_forward(Micro *m, const MoeTotals *totals);
-/* Replaces the weights by what the objective says, from what micro_forward left. */
+/* Lets the objective see the batch, and replaces the weights by what it says, from what
+ * micro_forward left. */
 void micro_weigh(Micro *m, const Objective *objective);
-/* The loss and, with grads, the backward pass of what micro_forward left. Adds weight * loss of
+/* The loss (objective NULL: cross-entropy) and, with grads, the backward pass of what micro_forward
+ * left. Adds weight * loss of
  * each scored row to *loss, in order, weights as scaled. */
-void micro_loss(Micro *m, const Grads *grads, const Balance *balance, double *loss);
+void micro_loss(Micro *m, const Objective *objective, const Grads *grads, const Balance *balance,
+                double *loss);
 
 #endif

@@ -68,10 +68,14 @@ static const struct {
     TrainStage stage;
     const char *key;
     double fallback;
-} own_fallbacks[] = {{STAGE_SFT, "data.score", CHAT_ALL}, {STAGE_SFT, "data.long", LONG_DROP},
-                     {STAGE_SFT, "schedule.peak", 1e-5},  {STAGE_RL, "schedule.peak", 1e-6},
-                     {STAGE_RL, "schedule.shape", 0},     {STAGE_RL, "optimizer.weight_decay", 0},
-                     {STAGE_RL, "batch.tokens", 1024}};
+} own_fallbacks[] = {
+    {STAGE_SFT, "data.score", CHAT_ALL},     {STAGE_SFT, "data.long", LONG_DROP},
+    {STAGE_SFT, "schedule.peak", 1e-5},      {STAGE_RL, "schedule.peak", 1e-6},
+    {STAGE_RL, "schedule.shape", 0},         {STAGE_RL, "optimizer.weight_decay", 0},
+    {STAGE_RL, "batch.tokens", 1024},        {STAGE_DISTILL, "data.score", CHAT_ALL},
+    {STAGE_DISTILL, "data.long", LONG_DROP}, {STAGE_DISTILL, "schedule.peak", 1e-4},
+    {STAGE_DISTILL, "schedule.shape", 0},    {STAGE_DISTILL, "optimizer.weight_decay", 0},
+    {STAGE_DISTILL, "batch.tokens", 1024}};
 
 /* The table of a stage: common keys with its defaults, then its own. */
 static void make_table(TrainConfig *c, const FieldTable *more)
@@ -241,9 +245,9 @@ static bool check_together(TrainConfig *c, Error *err)
 
 static bool read_data_sources(TrainConfig *c, Error *err)
 {
-    if (c->stage != STAGE_RL)
+    if (c->stage != STAGE_RL && (c->stage != STAGE_DISTILL || c->source_list))
         return train_sources_read(c->source_list, c->sources, &c->n_sources, err);
-    return !c->source_list ||
+    return !c->source_list || c->stage == STAGE_DISTILL ||
            error_set(err, ERROR_FORMAT, "data.sources: this stage trains on its own answers");
 }
 

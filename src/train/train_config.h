@@ -14,7 +14,8 @@ enum { TRAIN_SOURCES_MAX = 64, TRAIN_FREEZE_MAX = 64 };
 typedef enum TrainStage {
     STAGE_PRETRAIN, /* on every token */
     STAGE_SFT,      /* on what the assistant says in conversations */
-    STAGE_RL        /* on its own answers, as they are rewarded; data.* is not used */
+    STAGE_RL,       /* on its own answers, as they are rewarded; data.* is not used */
+    STAGE_DISTILL   /* towards a teacher, on its own answers or, with data.sources, on those */
 } TrainStage;
 
 typedef struct TrainSource {

@@ -44,8 +44,8 @@ static bool open_packages(Trainer *t, Error *err)
 static bool open_model(Trainer *t, Error *err)
 {
     const TrainConfig *c = t->config;
-    t->model_json = c->from ? continued_config(package_config(t->from), c->shape, err)
-                            : json_incref(c->shape);
+    t->model_json =
+        c->from ? continued_config(package_config(t->from), c->shape, err) : json_incref(c->shape);
     if (!t->model_json || !config_read(&t->model, t->model_json, err))
         return c->from ? error_add(err, "%s", c->from) : error_add(err, "model.shape");
     t->backend = t->options.backend;
@@ -76,13 +76,19 @@ static bool open_data(Trainer *t, Error *err)
     return b->group_is_ok(b, err) && (ranks_is_first(&t->ranks) || read_data(t, err));
 }
 
+/* A micro-batch lies within a grain. */
+static int micro_rows(const TrainConfig *c)
+{
+    const int rows = c->rows / c->grains;
+    return c->micro_rows < rows ? c->micro_rows : rows;
+}
+
 static bool open_gradient(Trainer *t, Error *err)
 {
     const TrainConfig *c = t->config;
-    const int rows = c->rows / c->grains; /* a micro-batch lies within a grain */
     const GradientOptions options = {
         .grains = c->grains,
-        .micro_rows = c->micro_rows < rows ? c->micro_rows : rows,
+        .micro_rows = micro_rows(c),
         .row_tokens = c->tokens,
         .recomputes = c->recomputes,
         .zero = t->optim.shards.n > 1 ? (ZeroStage)c->zero : ZERO_NONE,
@@ -225,6 +231,10 @@ json_t *trainer_generation(const Trainer *t)
 bool trainer_is_first(const Trainer *t) { return ranks_is_first(&t->ranks); }
 
 bool trainer_agree(const Trainer *t, bool is_so) { return ranks_first(&t->ranks, is_so) != 0; }
+
+const Rows *trainer_next_rows(Trainer *t) { return data_next(&t->data); }
+
+int trainer_micro_tokens(const Trainer *t) { return micro_rows(t->config) * t->config->tokens; }
 
 double trainer_score(Trainer *t, const Rows *rows) { return gradient_score(t->gradient, rows); }
 

@@ -54,9 +54,13 @@ double trainer_learning_share(const Trainer *t);
 
 /* One step, on the next batch of the data. */
 bool trainer_step(Trainer *t, StepReport *report, Error *err) MUST_USE;
-/* A stage that makes its own batches: one update of the weights, by the rate of the step in work;
- * objective: see gradient_batch, NULL for the mean loss. After the step's last one, its end. The
- * report is zeroed before the first; tokens and seconds add up. */
+/* The next batch of the data, for a stage that has data and an objective of its own. */
+const Rows *trainer_next_rows(Trainer *t);
+/* Tokens that are looked at together at most: of a micro-batch. */
+int trainer_micro_tokens(const Trainer *t);
+/* A stage that makes its own batches or has an objective: one update of the weights, by the rate of
+ * the step in work; objective: see gradient_batch, NULL for the mean loss. After the step's last
+ * one, its end. The report is zeroed before the first; tokens and seconds add up. */
 bool trainer_update(Trainer *t, const Rows *rows, const Objective *objective, StepReport *report,
                     Error *err) MUST_USE;
 void trainer_end_step(Trainer *t, const StepReport *report);

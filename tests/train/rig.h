@@ -154,9 +154,9 @@ static inline double rig_gradient(Rig *rig, const Rows *rows, const int *cuts, i
             micro_load(&rig->micro, rows, from, to, scale);
             micro_forward(&rig->micro, pass == 0 ? &rig->totals : NULL);
             if (pass == 1)
-                micro_loss(&rig->micro, &rig->grads, c->n_experts > 0 ? &b : NULL, &loss);
+                micro_loss(&rig->micro, NULL, &rig->grads, c->n_experts > 0 ? &b : NULL, &loss);
             else
-                micro_loss(&rig->micro, NULL, NULL, &unused);
+                micro_loss(&rig->micro, NULL, NULL, NULL, &unused);
             from = to;
         }
     if (rig->params.tied_size > 0)

@@ -103,7 +103,7 @@ static double gradient(Fixture *f, const Rows *rows, double weights, double bala
     memset(f->totals.counts, 0, sizeof(int64_t) * (size_t)(c->n_layers * c->n_experts));
     micro_load(&f->micro, rows, 0, rows->n_rows, (float)(1 / weights));
     micro_forward(&f->micro, c->n_experts > 0 ? &f->totals : NULL);
-    micro_loss(&f->micro, &grads, c->n_experts > 0 ? &b : NULL, &loss);
+    micro_loss(&f->micro, NULL, &grads, c->n_experts > 0 ? &b : NULL, &loss);
     for (size_t i = 0; c->is_tied && i < f->params.items[0].size; i++)
         f->grads[i] += f->tied[i];
     return loss;
