@@ -19,6 +19,7 @@ static const Stage stages[] = {
     {"pretrain", train_pretrain, "on documents: every token is predicted"},
     {"sft", train_sft, "on conversations: what the assistant says is predicted"},
     {"rl", train_rl, "on the model's own answers, as they are rewarded"},
+    {"distill", train_distill, "towards a teacher's distributions, on its own replies or on data"},
     {"sweep", train_sweep, "short runs that tune learning rate, batch and mixture"},
 };
 enum { N_STAGES = sizeof stages / sizeof *stages };

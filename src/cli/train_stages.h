@@ -6,6 +6,7 @@
 int train_pretrain(int argc, char **argv);
 int train_sft(int argc, char **argv);
 int train_rl(int argc, char **argv);
+int train_distill(int argc, char **argv);
 int train_sweep(int argc, char **argv);
 int train_tokenizer(int argc, char **argv);
 

@@ -7,6 +7,7 @@
 #include "data/settings.h"
 #include "data/synth.h"
 #include "eval/task_list.h"
+#include "rl/distill_config.h"
 #include "rl/replies.h"
 #include "rl/rl_config.h"
 #include "tasks/mixture.h"
@@ -82,6 +83,15 @@ static bool check_rl(const char *path, Error *err)
     return ok;
 }
 
+static bool check_distill(const char *path, Error *err)
+{
+    DistillConfig c;
+    const bool ok = distill_config_read(&c, path, NULL, 0, err);
+    if (ok)
+        distill_config_close(&c);
+    return ok;
+}
+
 static int count_one(void *context, const json_t *messages, Error *err)
 {
     (void)context, (void)messages, (void)err;
@@ -123,6 +133,7 @@ static const StageKind kinds[] = {
     {"train pretrain", OUT_FOLDER, true, true, {TRAINED}, NULL, check_pretrain, NULL},
     {"train sft", OUT_FOLDER, true, true, {TRAINED}, NULL, check_sft, NULL},
     {"train rl", OUT_FOLDER, true, true, {TRAINED}, NULL, check_rl, NULL},
+    {"train distill", OUT_FOLDER, true, true, {TRAINED}, NULL, check_distill, NULL},
     {"eval", OUT_FOLDER, false, true, {"", "/results.json"}, "/results.json", NULL, check_eval},
     {"quantize", OUT_LAST, false, true, {"/model.gguf"}, NULL, NULL, NULL},
 };

@@ -146,6 +146,14 @@ static int draw_entry(const Prompts *p, Rng *rng)
     return i;
 }
 
+static int draw_level(const Prompts *p, int i, Rng *rng)
+{
+    const Entry *e = &p->entries[i];
+    if (!p->options.is_even)
+        return (int)p->levels[i].now;
+    return e->low + (int)rng_below(rng, (uint64_t)(e->high - e->low) + 1);
+}
+
 static int entry_of(const Prompts *p, const TaskFamily *family)
 {
     for (int i = 0; family && i < p->n_entries; i++)
@@ -171,7 +179,7 @@ static void make(Prompts *p, int64_t n, Problem *out)
     const int i = draw_entry(p, &rng);
     const ProblemSpec spec = {.family = p->entries[i].family,
                               .split = SPLIT_RL,
-                              .difficulty = (int)p->levels[i].now,
+                              .difficulty = draw_level(p, i, &rng),
                               .lang = -1,
                               .seed = rng_next(&rng)};
     problem_make(out, &spec);

@@ -17,6 +17,7 @@ typedef struct PromptOptions {
     const json_t *families; /* [{"family", "weight", "difficulty": [low, high]}]; NULL: all of them;
                                borrowed during open */
     double raise, lower;    /* 0.7, 0.3; raise above 1: levels stay where they start */
+    bool is_even;           /* any difficulty of a family's range is drawn: there are no levels */
     uint64_t seed;
 } PromptOptions;
 
