@@ -14,8 +14,8 @@ static bool run(const RlConfig *config, const TrainArgs *args, Error *err)
     options.state = rl_stage_state(stage);
     Trainer *t = trainer_open(&config->train, &options, err);
     const bool ok = t && train_run(t, rl_stage_steps(stage), err);
+    rl_stage_close(stage); /* its models are on the trainer's backend */
     trainer_close(t);
-    rl_stage_close(stage);
     return ok;
 }
 

@@ -21,6 +21,9 @@ static const Field fields[] = {
     {"rollout.resample", FIELD_INT, AT(resample), 0, 64, 0, NULL, false},
     {"reward.program", FIELD_TEXT, AT(program), 0, 0, 0, NULL, false},
     {"reward.timeout_s", FIELD_REAL, AT(timeout_s), 0.001, 86400, 30, NULL, true},
+    {"reward.judge", FIELD_TEXT, AT(judge.path), 0, 0, 0, NULL, false},
+    {"reward.judge_prompt", FIELD_TEXT, AT(judge.template), 0, 0, 0, NULL, false},
+    {"reward.judge_thought", FIELD_INT, AT(judge.thought), 0, 1 << 16, 0, NULL, false},
     {"reward.format", FIELD_REAL, AT(format), 0, 1, 0, NULL, false},
     {"reward.soft_tokens", FIELD_INT, AT(soft_tokens), 0, 1 << 20, 0, NULL, false},
     {"reward.mask_cut", FIELD_BOOL, AT(masks_cut), 0, 1, 0, NULL, false},
@@ -47,7 +50,9 @@ static bool check_together(RlConfig *c, Error *err)
         return error_set(err, ERROR_FORMAT, "prompts: raise lies below lower");
     if (c->soft_tokens > c->max_tokens)
         return error_set(err, ERROR_FORMAT, "reward.soft_tokens: more than rollout.max_tokens");
-    return true;
+    if (c->program && c->judge.path)
+        return error_set(err, ERROR_FORMAT, "reward: program or judge; give one of the two");
+    return grader_check(&c->judge, err);
 }
 
 bool rl_config_read(RlConfig *c, const char *path, const char *const *sets, int n_sets, Error *err)

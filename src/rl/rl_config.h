@@ -2,6 +2,7 @@
 #ifndef WEN_RL_RL_CONFIG_H
 #define WEN_RL_RL_CONFIG_H
 
+#include "rl/grader.h"
 #include "rl/objective.h"
 #include "rl/prompts.h"
 #include "train/train_config.h"
@@ -17,7 +18,8 @@ typedef struct RlConfig {
     int thinks;   /* 0, 1; 2: half of the problems each */
     int resample; /* times that problems whose groups are all alike are replaced; 0: they stay */
     /* reward */
-    const char *program; /* NULL: the families' verifiers */
+    const char *program; /* this, or */
+    GraderOptions judge; /* with a path; both NULL: the families' verifiers */
     double timeout_s;
     double format;   /* what an answer that ends by itself gets, right or wrong */
     int soft_tokens; /* the length over which an answer is punished softly (DAPO) */

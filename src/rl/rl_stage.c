@@ -52,6 +52,7 @@ struct RlStage {
     const RlConfig *config;
     Prompts *prompts;
     Reward *reward;
+    Grader *grader;                 /* opened with the first step, if there is one */
     Reference *reference;           /* opened with the first step */
     JsonLines *lines;               /* rollouts.jsonl; likewise */
     double last_reward, last_score; /* of the last step, means */
@@ -89,10 +90,11 @@ typedef struct RlStep {
 static bool check_verifiers(RlStage *s, Error *err)
 {
     Str line;
-    if (s->config->program || prompts_have_verifiers(s->prompts, &line))
+    if (s->config->program || s->config->judge.path || prompts_have_verifiers(s->prompts, &line))
         return true;
     return error_set(err, ERROR_FORMAT,
-                     "%s: a problem has no family with a verifier, so reward.program is needed: "
+                     "%s: a problem has no family with a verifier, so reward.program or judge is "
+                     "needed: "
                      "%.*s ...",
                      s->config->prompts.path, (int)line.bytes, line.data);
 }
@@ -115,6 +117,7 @@ void rl_stage_close(RlStage *s)
         return;
     json_lines_close(s->lines);
     reference_close(s->reference);
+    grader_close(s->grader);
     reward_close(s->reward);
     prompts_close(s->prompts);
     mem_free(s);
@@ -127,6 +130,9 @@ static bool open_rest(RlStage *s, Trainer *t, Error *err)
     if (!trainer_text(t)->chat)
         return error_set(err, ERROR_UNSUPPORTED, "%s has no chat template, so nobody can ask it",
                          c->train.from);
+    if (c->judge.path && !s->grader &&
+        !(s->grader = grader_open(&c->judge, trainer_model(t)->backend, err)))
+        return false;
     if (c->policy.kl > 0 && !s->reference)
         s->reference = reference_open(c->train.from, trainer_model(t), c->train.tokens, err);
     if (!s->lines)
@@ -170,7 +176,8 @@ static bool judge(RlStage *s, Round *b, bool *is_mixed, Arena *arena, Error *err
 {
     const RlConfig *c = s->config;
     double *rewards = ARENA_ARRAY(arena, double, c->group);
-    if (!reward_score(s->reward, b->problems, &b->rollouts, err))
+    if (!(s->grader ? grader_score(s->grader, b->problems, &b->rollouts, err)
+                    : reward_score(s->reward, b->problems, &b->rollouts, err)))
         return false;
     b->advantages = ARENA_ARRAY(arena, double, b->rollouts.n);
     for (int i = 0; i < b->n; i++) {

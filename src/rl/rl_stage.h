@@ -15,7 +15,7 @@ typedef struct RlStage RlStage;
 /* Reads problems and starts the verifier: what can be wrong with either is found here. The config
  * is borrowed until close. */
 RlStage *rl_stage_open(const RlConfig *config, Error *err) MUST_USE;
-void rl_stage_close(RlStage *s); /* NULL is fine */
+void rl_stage_close(RlStage *s); /* before its trainer is closed; NULL is fine */
 
 /* What makes a trainer's run a run of this stage: for TrainerOptions and RunOptions. */
 StageState rl_stage_state(RlStage *s);
