@@ -252,6 +252,23 @@ static void call_tools(Speaker *s)
     buf_free(&response);
 }
 
+/* The messages, each turn of the model with a thought: Qwen3's template writes an empty think block
+ * into the last turn, and leaves it out of that turn once a tool's response follows. */
+static json_t *with_thoughts(const json_t *messages)
+{
+    json_t *copy = json_deep_copy(messages);
+    size_t i;
+    json_t *message;
+    json_array_foreach(copy, i, message)
+    {
+        const char *role = json_string_value(json_object_get(message, "role"));
+        if (role && strcmp(role, "assistant") == 0 &&
+            !json_object_get(message, "reasoning_content"))
+            json_object_set_new(message, "reasoning_content", json_string("."));
+    }
+    return copy;
+}
+
 /* Appends what the template puts between the end of a turn that called tools and the next one: the
  * renderings with and without the responses differ by it. What stands behind the turn's end token
  * in the shorter one (a newline) belongs to it too. */
@@ -260,11 +277,10 @@ static bool add_responses(const Making *m, Speaker *s, Error *err)
     Rollout *r = s->rollout;
     JinjaOutput before = {0}, after = {0};
     const size_t n_messages = json_array_size(s->messages);
-    json_t *shorter = json_copy(s->messages);
+    json_t *longer = with_thoughts(s->messages), *shorter = json_copy(longer);
     while (json_array_size(shorter) > n_messages - (size_t)(r->n_calls - s->first_call))
         json_array_remove(shorter, json_array_size(shorter) - 1);
-    bool ok =
-        render(m, s, shorter, false, &before, err) && render(m, s, s->messages, true, &after, err);
+    bool ok = render(m, s, shorter, false, &before, err) && render(m, s, longer, true, &after, err);
     const Str end = m->end >= 0 ? tokenizer_bytes(m->text->tokenizer, m->end) : (Str){"", 0};
     if (ok) {
         size_t from = before.text.bytes;
@@ -288,6 +304,7 @@ static bool add_responses(const Making *m, Speaker *s, Error *err)
         mem_free(spans);
     }
     json_decref(shorter);
+    json_decref(longer);
     jinja_output_free(&before);
     jinja_output_free(&after);
     fit(r);
