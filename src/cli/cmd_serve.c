@@ -405,7 +405,8 @@ static int run(const Serve *s)
               strchr(host, ':') ? "[" : "", host, strchr(host, ':') ? "]" : "",
               server_port(server));
     if (strcmp(s->server.models.specs[0].path, "builtin") == 0)
-        term_note("the built-in model has random weights: it shows the program, not wit");
+        term_note("the built-in model is a small one that we trained: docs/results.md says what it "
+                  "can do");
     bool has_failed = !server_start(server, &err);
     if (has_failed)
         term_note("%s", err.message);

@@ -194,9 +194,6 @@ wen_model *model_args_open(const ModelArgs *a, const char *path, wen_load load)
         explain_missing(path);
         return NULL;
     }
-    if (is_builtin && load == WEN_LOAD_ALL)
-        term_note("the built-in model has random weights: it shows the program, not wit; give a "
-                  "model: wen run MODEL.gguf");
     wen_model *model = wen_model_open(path, &options, &err);
     term_progress(NULL);
     if (!model)
