@@ -189,8 +189,7 @@ wen_model *model_args_open(const ModelArgs *a, const char *path, wen_load load)
     options.template_file = a->template_file;
     options.progress = show_loading;
     options.progress_context = &loading;
-    bool is_builtin = strcmp(path, "builtin") == 0;
-    if (!is_builtin && !file_exists(path)) {
+    if (strcmp(path, "builtin") != 0 && !file_exists(path)) {
         explain_missing(path);
         return NULL;
     }

@@ -1,5 +1,5 @@
 /* rl/rollout and rl/update: what the engine says of its samples is what the trainer finds, to the
- * bit; groups, seeds, tools that are really called. */
+ * bit; groups and seeds. (Tools: tests/cli/test_data_sample.) */
 #include "support.h"
 
 #include "base/file.h"
