@@ -145,6 +145,17 @@ char *file_join(const char *dir, const char *name)
     return path.data;
 }
 
+Str file_base_name(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    return (Str){path + start, end - start};
+}
+
 struct FileWriter {
     int fd;
     char *path, *temporary;

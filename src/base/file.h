@@ -30,6 +30,8 @@ bool file_make_dir(const char *path, Error *err) MUST_USE;
 bool file_remove_tree(const char *path, Error *err) MUST_USE;
 /* "dir/name", allocated with mem_alloc. */
 char *file_join(const char *dir, const char *name);
+/* The last part of a path, inside it: "sft" of "runs/sft/". */
+Str file_base_name(const char *path);
 
 /* A file being written: bytes go to a temporary beside `path`; commit syncs and renames it over
  * `path`, cancel removes it. Buffered. After the first failure all calls fail with that error. */

@@ -160,15 +160,10 @@ static Serve serve_defaults(void)
 /* "path/Qwen3-8B-Q4_K_M.gguf" -> "Qwen3-8B-Q4_K_M", "./Qwen3-0.6B/" -> "Qwen3-0.6B" */
 static const char *name_from_path(Arena *arena, const char *path)
 {
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/')
-        end--;
-    size_t start = end;
-    while (start > 0 && path[start - 1] != '/')
-        start--;
-    if (end - start > 5 && strncmp(path + end - 5, ".gguf", 5) == 0)
-        end -= 5;
-    return arena_strndup(arena, path + start, end - start);
+    Str name = file_base_name(path);
+    if (name.bytes > 5 && str_ends(name, STR(".gguf")))
+        name.bytes -= 5;
+    return arena_strndup(arena, name.data, name.bytes);
 }
 
 /* A word is MODEL or NAME=MODEL. */

@@ -44,12 +44,6 @@ static bool read_run(Run *run, Error *err)
     return ok;
 }
 
-static char *name_of(const char *dir)
-{
-    const char *slash = strrchr(dir, '/');
-    return mem_strdup(slash && slash[1] ? slash + 1 : dir);
-}
-
 static bool read_column(Column *c, const char *text, Error *err)
 {
     const char *equals = strchr(text, '=');
@@ -61,13 +55,12 @@ static bool read_column(Column *c, const char *text, Error *err)
                            COMPARE_RUNS_MAX);
             break;
         }
-        for (size_t n = strlen(dir); n > 1 && dir[n - 1] == '/'; n--)
-            dir[n - 1] = 0;
         c->runs[c->n].dir = mem_strdup(dir);
         ok = read_run(&c->runs[c->n++], err);
     }
     mem_free(copy);
-    c->name = equals ? mem_strndup(text, (size_t)(equals - text)) : name_of(c->runs[0].dir);
+    const Str name = equals ? (Str){text, (size_t)(equals - text)} : file_base_name(c->runs[0].dir);
+    c->name = mem_strndup(name.data, name.bytes);
     return ok;
 }
 

@@ -22,23 +22,11 @@ static const char *const file_names[] = {"log.csv", "samples.jsonl", "rollouts.j
                                          "results.json"};
 enum { N_FILES = sizeof file_names / sizeof *file_names, FILE_LOG = 0, FILE_RESULTS = 3 };
 
-/* The last part of a path: of "runs/sft/" "sft". */
-static Str base_name(const char *path)
-{
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/')
-        end--;
-    size_t start = end;
-    while (start > 0 && path[start - 1] != '/')
-        start--;
-    return (Str){path + start, end - start};
-}
-
 /* "." and ".." have the name of the folder that they are. */
 static void put_name(Buf *name, const char *folder)
 {
     char *real = realpath(folder, NULL);
-    buf_add(name, base_name(real ? real : folder));
+    buf_add(name, file_base_name(real ? real : folder));
     free(real); /* libc's */
 }
 
