@@ -442,6 +442,7 @@ static Rx followed(Parse *x, const Node *n, Rx rest, bool at_start)
     if (!n->has_context)
         return rx_concat(x->p, plain(x, n), rest);
     Rx all = RX_VOID;
+    x->has_long_run |= has_long_run(x->p, rest); /* what becomes a part of something else */
     switch (n->kind) {
     case NODE_START:
         return at_start ? rest : RX_VOID;

@@ -83,6 +83,15 @@ static void test_optional_run(void **state)
         rx_parse(p, (Str){pattern.data, pattern.bytes}, RX_MATCH_WHOLE, SPELL_UTF8, &a, &err));
     assert_int_equal(err.code, ERROR_LIMIT);
     assert_non_null(strstr(err.message, "left out"));
+    static const char *const hiding[] = {"(?=x)", "(^|c)", "(^c)?"};
+    for (size_t i = 0; i < sizeof hiding / sizeof *hiding; i++) {
+        Buf hidden = {0};
+        buf_printf(&hidden, "%s%s", hiding[i], pattern.data);
+        err = (Error){0};
+        assert_false(rx_parse(p, buf_str(&hidden), RX_MATCH_WHOLE, SPELL_UTF8, &a, &err));
+        assert_int_equal(err.code, ERROR_LIMIT);
+        buf_free(&hidden);
+    }
     buf_free(&pattern);
     rx_close(p);
 }
