@@ -257,6 +257,9 @@ LineResult line_editor_read(LineEditor *e, const char *prompt, Buf *line, bool *
     e->prompt = prompt;
     e->was_interrupted = e->was_pasted = false;
     buf_clear(line);
+    /* libedit shows the prompt first, and a Ctrl-D that comes before its own mode of the terminal
+     * would be lost. */
+    el_set(e->edit, EL_PREP_TERM, 1);
     mark_pastes(e, true);
     const char *text = el_gets(e->edit, &n);
     mark_pastes(e, false);
