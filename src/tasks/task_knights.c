@@ -192,6 +192,14 @@ static int solve(const Puzzle *z)
     return found;
 }
 
+static const char *claim_text(Maker *m, const Puzzle *z, int speaker)
+{
+    const char *second = z->n == 3 ? z->names[second_other(z, speaker)] : "";
+    return maker_fill(m, claims[m->lang][z->claims[speaker]], z->names[z->first[speaker]], second,
+                      NULL);
+}
+
+/* Three claims are too many to hold in the head: each is said again where it is judged. */
 static void think_cases(Maker *m, const Puzzle *z)
 {
     for (int c = 0; c < 1 << z->n; c++) {
@@ -206,8 +214,10 @@ static void think_cases(Maker *m, const Puzzle *z)
         for (int i = 0; i < z->n && is_ok; i++) {
             const bool is_true = claim_holds(z, c, i);
             is_ok = is_true == is_knight(z, c, i);
-            maker_think(m, "%s %s %s, %s", i ? ";" : "", z->names[i], truths[m->lang][is_true],
-                        verdicts[m->lang][is_ok]);
+            maker_think(m, "%s %s", i ? ";" : "", z->names[i]);
+            if (z->n == 3)
+                maker_think(m, ": %s", claim_text(m, z, i));
+            maker_think(m, " %s, %s", truths[m->lang][is_true], verdicts[m->lang][is_ok]);
         }
         if (is_ok)
             return;
@@ -234,10 +244,7 @@ static void make_puzzle(Maker *m, int n)
     for (int i = 0; i < n; i++)
         z.names[i] = names[m->lang][chosen[i]];
     for (int i = 0; i < n; i++) {
-        const char *other = n == 3 ? z.names[second_other(&z, i)] : "";
-        const char *claim =
-            maker_fill(m, claims[m->lang][z.claims[i]], z.names[z.first[i]], other, NULL);
-        buf_puts(&text, maker_fill(m, says[m->lang], z.names[i], claim, NULL));
+        buf_puts(&text, maker_fill(m, says[m->lang], z.names[i], claim_text(m, &z, i), NULL));
         buf_puts(&text, m->lang == LANG_ZH ? "" : " ");
     }
     buf_puts(&text, maker_phrase(m, questions[m->lang], 3));
