@@ -278,9 +278,11 @@ int cmd_run(int argc, char **argv)
         .usage = "[MODEL] [PROMPT...]",
         .about =
             "Answers PROMPT, or what a pipe or file on standard input holds, or both; else chats.\n"
-            "MODEL is a .gguf file, a folder with config.json, or \"builtin\" (the default). A\n"
-            "first word that ends in .gguf or contains / or : is a MODEL. When standard output is\n"
-            "not a terminal it gets the answer alone; --json has the thought too.",
+            "MODEL is a .gguf file, a folder with config.json, a name that \"wen list\" shows, or\n"
+            "\"builtin\" (the default). A first word that is one, ends in .gguf or contains / or "
+            ":\n"
+            "is a MODEL. When standard output is not a terminal it gets the answer alone; --json\n"
+            "has the thought too.",
         .options = options,
         .n_words_min = 0,
         .n_words_max = INT_MAX,

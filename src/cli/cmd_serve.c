@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/model_args.h"
+#include "cli/model_find.h"
 #include "cli/term.h"
 #include "server/runs.h"
 #include "server/server.h"
@@ -157,7 +158,8 @@ static Serve serve_defaults(void)
                    .ping_s = o.ping_seconds};
 }
 
-/* "path/Qwen3-8B-Q4_K_M.gguf" -> "Qwen3-8B-Q4_K_M", "./Qwen3-0.6B/" -> "Qwen3-0.6B" */
+/* "path/Qwen3-8B-Q4_K_M.gguf" -> "Qwen3-8B-Q4_K_M", "./Qwen3-0.6B/" -> "Qwen3-0.6B"; a model that
+ * is named and not a path is called what it was called. */
 static const char *name_from_path(Arena *arena, const char *path)
 {
     Str name = file_base_name(path);
@@ -172,7 +174,7 @@ static ModelSpec spec_from_word(Arena *arena, const char *word)
     const char *equals = strchr(word, '=');
     if (equals && equals > word && !memchr(word, '/', (size_t)(equals - word)))
         return (ModelSpec){arena_strndup(arena, word, (size_t)(equals - word)), equals + 1};
-    return (ModelSpec){name_from_path(arena, word), word};
+    return (ModelSpec){file_exists(word) ? name_from_path(arena, word) : word, word};
 }
 
 static bool choose_models(Serve *s, const ArgWords *words, Error *err)
@@ -196,12 +198,19 @@ static bool choose_models(Serve *s, const ArgWords *words, Error *err)
         o->n_aliases = s->served_names.n - 1;
     }
     o->specs = s->specs;
-    for (int i = 0; i < o->n_specs; i++)
-        if (strcmp(s->specs[i].path, "builtin") != 0 && !file_exists(s->specs[i].path))
-            return error_set(err, ERROR_ARGUMENT,
-                             "%s: no such model file or folder here; give the path of a .gguf file "
-                             "or of a folder with config.json (or \"builtin\")",
-                             s->specs[i].path);
+    return true;
+}
+
+/* Names become paths. */
+static bool find_models(Serve *s, Error *err)
+{
+    for (int i = 0; i < s->server.models.n_specs; i++) {
+        char *path = model_find(s->specs[i].path, err);
+        if (!path)
+            return false;
+        s->specs[i].path = arena_strndup(&s->arena, path, strlen(path));
+        mem_free(path);
+    }
     return true;
 }
 
@@ -381,10 +390,14 @@ static void drain(const Serve *s, Server *server, const sigset_t *signals)
             break;
 }
 
-static int run(const Serve *s)
+static int run(Serve *s)
 {
     Error err = {0};
     sigset_t signals;
+    if (!find_models(s, &err)) {
+        term_note("%s", err.message);
+        return 1;
+    }
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);

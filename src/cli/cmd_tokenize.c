@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/model_find.h"
 #include "wen.h"
 
 #include <errno.h>
@@ -38,7 +39,11 @@ static bool open_model(Tokenize *t, Error *err)
     wen_error why;
     wen_model_options options = wen_model_options_defaults();
     options.load = WEN_LOAD_TEXT;
-    t->model = wen_model_open(t->model_name, &options, &why);
+    char *path = model_find(t->model_name, err);
+    if (!path)
+        return false;
+    t->model = wen_model_open(path, &options, &why);
+    mem_free(path);
     char *info = t->model ? wen_model_info(t->model, 0, NULL, &why) : NULL;
     if (!info)
         return api_error(&why, err);

@@ -15,6 +15,8 @@ typedef struct Command {
 static const Command commands[] = {
     {"run", cmd_run, "one answer, or a conversation"},
     {"serve", cmd_serve, "an HTTP server: OpenAI, Anthropic and Ollama dialects"},
+    {"list", cmd_list, "the models that are here"},
+    {"rm", cmd_rm, "remove a model from the store"},
     {"info", cmd_info, "what a model is, what memory it takes"},
     {"quantize", cmd_quantize, "a model's weights in another element type"},
     {"score", cmd_score, "log-probabilities of given text or ids"},

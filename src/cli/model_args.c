@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/model_find.h"
 #include "cli/term.h"
 
 #include <ctype.h>
@@ -146,7 +147,7 @@ bool model_args_is_model(const char *word)
     char *config = file_join(word, "config.json");
     bool is_folder = *word && file_exists(config);
     mem_free(config);
-    return is_folder;
+    return is_folder || model_is_stored(word);
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
@@ -169,15 +170,14 @@ static void show_loading(void *context, int done, int total)
     term_progress(text);
 }
 
-static void explain_missing(const char *path)
+wen_model *model_args_open(const ModelArgs *a, const char *name, wen_load load)
 {
-    term_note("%s: no such model file or folder here; give the path of a .gguf file or of a folder "
-              "with config.json (or \"builtin\")",
-              path);
-}
-
-wen_model *model_args_open(const ModelArgs *a, const char *path, wen_load load)
-{
+    Error why;
+    char *path = model_find(name, &why);
+    if (!path) {
+        term_note("%s", why.message);
+        return NULL;
+    }
     Loading loading = {.started = clock_seconds(), .percent = -1};
     wen_model_options options = wen_model_options_defaults();
     wen_error err;
@@ -189,12 +189,9 @@ wen_model *model_args_open(const ModelArgs *a, const char *path, wen_load load)
     options.template_file = a->template_file;
     options.progress = show_loading;
     options.progress_context = &loading;
-    if (strcmp(path, "builtin") != 0 && !file_exists(path)) {
-        explain_missing(path);
-        return NULL;
-    }
     wen_model *model = wen_model_open(path, &options, &err);
     term_progress(NULL);
+    mem_free(path);
     if (!model)
         term_note("%s", err.message);
     return model;

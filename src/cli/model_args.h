@@ -33,12 +33,12 @@ int model_args_put(ModelArgs *args, int which, Arg *options, int n);
 bool model_args_check(ModelArgs *args, Error *err) MUST_USE;
 
 /* Whether the first word of `wen run` is a model and not the beginning of the prompt: "builtin", a
- * word that ends in .gguf or contains / or :, a folder with config.json. */
+ * word that ends in .gguf or contains / or :, a folder with config.json, a name of the store. */
 bool model_args_is_model(const char *word);
 
 /* Opens the model, with progress on a terminal and a word about the built-in one. NULL: it failed,
  * and said so. */
-wen_model *model_args_open(const ModelArgs *args, const char *path, wen_load load);
+wen_model *model_args_open(const ModelArgs *args, const char *name, wen_load load);
 /* With the adapters of --lora for all requests and scores. NULL: likewise. */
 wen_engine *model_args_open_engine(const ModelArgs *args, wen_model *model, int max_sequences);
 

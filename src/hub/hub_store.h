@@ -1,0 +1,28 @@
+/* The store's folders (layout in hub.h), its manifests, and the list being gathered. */
+#ifndef WEN_HUB_HUB_STORE_H
+#define WEN_HUB_HUB_STORE_H
+
+#include "hub/repo_files.h"
+
+#define HUB_MANIFEST ".wen.json"
+#define HUB_UNFINISHED_DIR ".unfinished"
+
+/* Where a model is, or would be, in the store; with is_unfinished, where a pull works.
+ * name->variant must be given. */
+char *hub_store_path(const HubName *name, bool is_unfinished, Error *err) MUST_USE;
+
+/* The manifest in a model's folder. Reading: false for none, or one that is not a manifest. */
+bool hub_manifest_read(const char *dir, RepoFiles *files);
+bool hub_manifest_write(const char *dir, const HubName *name, const RepoFiles *files,
+                        Error *err) MUST_USE;
+
+/* Whether every file of a manifest lies there with its size. */
+bool hub_folder_is_whole(const char *dir, const RepoFiles *files);
+
+/* Adds every whole model that lies in a folder: safetensors, and each GGUF quantization. `name`
+ * says the site and repository. */
+void hub_list_add_folder(HubList *list, const HubName *name, HubPlace place, const char *dir);
+/* Adds what other tools' caches hold; hub_caches.c. */
+void hub_list_add_caches(HubList *list);
+
+#endif
