@@ -53,7 +53,8 @@ GrammarStats grammar_stats(const Grammar *g)
     return (GrammarStats){.n_states = g->machine.n_states,
                           .n_expressions = rx_count(g->machine.pool),
                           .n_masks = g->n_masks_made,
-                          .n_masks_found = g->n_masks_found};
+                          .n_masks_found = g->n_masks_found,
+                          .n_given_up = rx_given_up(g->machine.pool)};
 }
 
 static Grammar *grammar_of_rx(const TokenTrie *trie, Rules *r, Rx whole, Error *err)

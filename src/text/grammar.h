@@ -80,6 +80,7 @@ const TokenTrie *grammar_trie(const Grammar *g);
 /* States of the automaton so far, and masks that were found computed: for tests and figures. */
 typedef struct GrammarStats {
     size_t n_states, n_expressions, n_masks, n_masks_found;
+    size_t n_given_up; /* searches for dead ends that took too long: masks may lead into one */
 } GrammarStats;
 GrammarStats grammar_stats(const Grammar *g);
 

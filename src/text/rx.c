@@ -130,6 +130,8 @@ void rx_close(RxPool *p)
 
 size_t rx_count(const RxPool *p) { return p->n; }
 
+size_t rx_given_up(const RxPool *p) { return p->n_given_up; }
+
 static bool has_list(const RxNode *n) { return n->kind == RX_KIND_OR || n->kind == RX_KIND_AND; }
 
 static void mark(uint8_t *is_kept, size_t count, Rx a)

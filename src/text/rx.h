@@ -101,6 +101,8 @@ const ByteClasses *rx_classes_get(const RxPool *p, int classes);
 /* ---- Size ------------------------------------------------------------------------------------ */
 
 size_t rx_count(const RxPool *p); /* expressions */
+/* Searches of rx_is_void that took too long; they said "not void". */
+size_t rx_given_up(const RxPool *p);
 /* Only the first `count` expressions stay, and kept [n_kept], which get new numbers. */
 void rx_forget(RxPool *p, size_t count, Rx *kept, size_t n_kept);
 

@@ -244,6 +244,7 @@ static bool search_alive(RxPool *p, Rx start)
     for (size_t i = 0; i < n && !is_alive && !is_given_up; i++)
         p->nodes[found[i].a].flags |= RX_KNOWN_VOID;
     p->search_work += p->work - begun;
+    p->n_given_up += is_given_up && !is_alive;
     mem_free(found);
     pair_map_close(&seen);
     return is_alive || is_given_up;

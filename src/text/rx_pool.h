@@ -60,6 +60,7 @@ typedef struct RxPool {
     PairMap joins;   /* (a, b) -> classes */
     uint64_t work;        /* done on derivatives so far: parts looked at */
     uint64_t search_work; /* of it, to find out what is void */
+    size_t n_given_up;    /* searches that ended without an answer */
     PairMap derived; /* (expression, class) -> expression */
     Rx *scratch;     /* for making lists */
     size_t n_scratch, n_scratch_max;

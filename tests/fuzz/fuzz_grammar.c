@@ -1,5 +1,6 @@
 /* A letter - s: schema, r: regular expression, g: GBNF, t: tools - and the text of a grammar.
- * Whatever compiles has a mask that says what is accepted, and no dead end. */
+ * Whatever compiles has a mask that says what is accepted, and no dead end unless a search for one was
+ * given up. */
 #include "replay.h"
 #include "reply_vocab.h"
 
@@ -34,7 +35,7 @@ static void walk(Grammar *g, uint64_t seed)
         for (int32_t id = 0; id < N_TOKENS; id++)
             if (mask[id / 32] >> (id % 32) & 1)
                 allowed[n++] = id;
-        ASSERT(n > 0 || matcher_may_end(m));
+        ASSERT(n > 0 || matcher_may_end(m) || grammar_stats(g).n_given_up > 0);
         if (n == 0)
             break;
         Ids forced = {0};
