@@ -158,6 +158,7 @@ Str file_base_name(const char *path)
 
 struct FileWriter {
     int fd;
+    bool is_nameless; /* until it is committed */
     char *path, *temporary;
     char *buffer;
     size_t buffered;
@@ -175,6 +176,26 @@ static void writer_free(FileWriter *w)
     mem_free(w);
 }
 
+/* A file without a name in the folder of `path`: the system removes it if the process dies. -1
+ * where the file system has no such files, or where nothing could give them a name later. */
+static int open_nameless(const char *path)
+{
+    const size_t n = file_base_name(path).data - path;
+    char *dir = n == 0 ? mem_strdup(".") : mem_strndup(path, n);
+    int fd =
+        access("/proc/self/fd", F_OK) == 0 ? open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+    mem_free(dir);
+    return fd;
+}
+
+static bool give_name(const FileWriter *w)
+{
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", w->fd);
+    unlink(w->temporary); /* of a process that died */
+    return linkat(AT_FDCWD, self, AT_FDCWD, w->temporary, AT_SYMLINK_FOLLOW) == 0;
+}
+
 FileWriter *file_writer_open(const char *path, Error *err)
 {
     FileWriter *w = mem_alloc(sizeof *w);
@@ -183,7 +204,10 @@ FileWriter *file_writer_open(const char *path, Error *err)
     buf_printf(&temporary, "%s.%d.part", path, (int)getpid());
     w->temporary = temporary.data;
     w->buffer = mem_alloc(WRITER_BUFFER_BYTES);
-    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    w->fd = open_nameless(path);
+    w->is_nameless = w->fd >= 0;
+    if (!w->is_nameless)
+        w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (w->fd < 0) {
         error_set_errno(err, "%s", w->temporary);
         writer_free(w);
@@ -256,6 +280,8 @@ bool file_writer_commit(FileWriter *w, Error *err)
 {
     if (writer_flush(w) && fsync(w->fd) != 0)
         error_set_errno(&w->error, "writing %s", w->path);
+    if (w->error.code == ERROR_NONE && w->is_nameless && !give_name(w))
+        error_set_errno(&w->error, "naming %s", w->temporary);
     if (w->error.code == ERROR_NONE && rename(w->temporary, w->path) != 0)
         error_set_errno(&w->error, "renaming %s to %s", w->temporary, w->path);
     bool ok = writer_result(w, err);

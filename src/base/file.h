@@ -33,8 +33,9 @@ char *file_join(const char *dir, const char *name);
 /* The last part of a path, inside it: "sft" of "runs/sft/". */
 Str file_base_name(const char *path);
 
-/* A file being written: bytes go to a temporary beside `path`; commit syncs and renames it over
- * `path`, cancel removes it. Buffered. After the first failure all calls fail with that error. */
+/* A file being written: bytes go to a temporary beside `path`, which has no name until it is whole
+ * where the file system can do that; commit syncs and renames it over `path`, cancel removes it.
+ * Buffered. After the first failure all calls fail with that error. */
 typedef struct FileWriter FileWriter;
 FileWriter *file_writer_open(const char *path, Error *err) MUST_USE;
 bool file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err) MUST_USE;

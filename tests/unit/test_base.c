@@ -9,9 +9,14 @@
 #include "base/str.h"
 #include "base/utf8.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void error_keeps_place_and_cuts(void **state)
 {
@@ -148,6 +153,45 @@ static void writer_is_atomic(void **state)
         file_writer_cancel(full);
 }
 
+static int files_in(const char *dir)
+{
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    int n = 0;
+    for (struct dirent *e; (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void killed_writer_leaves_nothing(void **state)
+{
+    (void)state;
+    Error err = {0};
+    char dir[256];
+    snprintf(dir, sizeof dir, "%s", test_temp("killed"));
+    assert_ok(file_make_dir(dir, &err));
+    int fd = open(dir, O_TMPFILE | O_WRONLY, 0600);
+    if (fd < 0)
+        skip(); /* this file system has no files without names */
+    close(fd);
+    char *path = file_join(dir, "out");
+    pid_t child = fork();
+    if (child == 0) {
+        FileWriter *w = file_writer_open(path, &err);
+        if (!w || !file_writer_write(w, "half", 4, &err) || !file_writer_patch(w, 0, "H", 1, &err))
+            _exit(1);
+        raise(SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(files_in(dir), 0);
+    assert_ok(file_write(path, STR("whole"), &err));
+    assert_int_equal(files_in(dir), 1);
+    mem_free(path);
+}
+
 static void pool_task(void *context, int task, int worker)
 {
     (void)worker;
@@ -210,6 +254,7 @@ int main(void)
         cmocka_unit_test(utf8_accepts_exactly_scalars),
         cmocka_unit_test(json_strings_are_escaped),
         cmocka_unit_test(writer_is_atomic),
+        cmocka_unit_test(killed_writer_leaves_nothing),
         cmocka_unit_test(pool_runs_every_task_once),
         cmocka_unit_test(halves_round_to_even),
     };
