@@ -1,6 +1,6 @@
 /* A letter - s: schema, r: regular expression, g: GBNF, t: tools - and the text of a grammar.
- * Whatever compiles has a mask that says what is accepted, and no dead end unless a search for one was
- * given up. */
+ * Whatever compiles has a mask that says what is accepted, and no dead end unless a search for one
+ * was given up. */
 #include "replay.h"
 #include "reply_vocab.h"
 
