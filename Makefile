@@ -7,6 +7,7 @@
 #   make check-all     the slow suites as well
 #   make V=debug|asan|tsan   other variants; CC=clang another compiler
 #   make fuzz          build/fuzz/fuzz_*, for libFuzzer (clang); run one with its corpus folder
+#   make library       libwen.a and libwen.so; make install, make uninstall: packaging/package.mk
 #   make web           the chat page again, web/dist from web/src (needs npm)
 #   make format        clang-format over the tree
 
@@ -75,7 +76,7 @@ $(B)/libwen-internal.a: $(LIB_OBJECTS)
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"
-	@$(CC) $(CFLAGS) $(call isa_of,$*) -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(call isa_of,$*) -c -o $@ $<
 
 # The built-in model: bytes of the program (wen_builtin_begin ..). make BUILTIN=FILE.gguf links another.
 BUILTIN ?= models/wen.gguf
@@ -118,7 +119,7 @@ $(B)/src/eval/scope.o: configs/eval/out_of_scope.jsonl
 
 tools: $(TOOLS)
 
-test: $(B)/wen $(B)/random.gguf $(TESTS) $(TOOLS)
+test: $(B)/wen library $(B)/random.gguf $(TESTS) $(TOOLS)
 	tests/run $(B) $(T)
 
 run:
@@ -143,4 +144,5 @@ format:
 clean:
 	rm -rf build
 
+include packaging/package.mk
 -include $(OBJECTS:.o=.d) $(RANDOM_MODEL_OBJECTS:.o=.d) $(TESTS:=.d) $(TOOLS:=.d) $(B)/tests/support.d

@@ -1,4 +1,5 @@
-/* libwen: Qwen3 and its relatives, from text to text. The only public header.
+/* libwen: Qwen3 and its relatives, from text to text. The only public header. Compile and link with
+ * `pkg-config --cflags --libs wen`; docs/library.md tells more, examples/ has whole programs.
  *
  * The nouns. A wen_model is weights, tokenizer and chat template: immutable, shared by any number
  * of engines and threads. A wen_adapter changes it for those requests that name it. A wen_engine is
@@ -13,11 +14,16 @@
  * Errors: a function that can fail takes a wen_error * last (NULL: not interested) and returns NULL
  * or false (0). The message is one line and says where and what to do.
  *
- * Threads: every function may be called from any thread. One reply is read by one thread at a time;
- * wen_cancel may come from another.
+ * Threads: every function may be called from any thread, at the same time and on the same handles,
+ * with two exceptions. One reply is read (wen_next) by one thread at a time; wen_cancel may come
+ * from another. And who closes or frees a handle must be its last user: nobody may still be inside
+ * a call on it. Callbacks say on which thread they come; a callback must not call into the handle
+ * that it came from. The library starts threads of its own with all signals blocked, installs no
+ * signal handler, never ends the process on bad input, and writes nothing to standard output or
+ * error. After fork() a child must not use handles that its parent opened.
  *
  * Options: every option struct is made by its *_defaults function, then changed; zero is a value,
- * not "unset".
+ * not "unset". A request's wen_sampling is part of wen_request_defaults.
  *
  *     wen_error err;
  *     wen_model *model = wen_model_open("builtin", NULL, &err);
@@ -72,8 +78,23 @@ typedef struct wen_error {
 /* The code's stable name, for machines: "io", "format", ... Static. */
 WEN_API const char *wen_error_name(wen_error_code code);
 
-/* "0.1.0". Static. */
+/* Of this header; wen_version tells the library's. Programs that were compiled with one version run
+ * with libraries of the same soname (libwen.so.0). */
+#define WEN_VERSION "0.1.0"
+
+/* The library's version, as in WEN_VERSION. Static. */
 WEN_API const char *wen_version(void);
+
+/* What the library is and what it finds on this machine, as one JSON object, to be freed:
+ *
+ *   version, compiler ("gcc 12.2.0"), machine ("x86_64"), checks (whether this is a debug build)
+ *   builtin_bytes: the size of the built-in model; 0: there is none
+ *   devices ["cpu", ...]: what wen_model_options.device may name, in this build
+ *   levels [{name, is_usable}]: of instruction sets that it has kernels for, slowest first, and
+ *   whether this processor runs them; WEN_ISA=NAME in the environment chooses one
+ *   memory {total_bytes, available_bytes}
+ */
+WEN_API char *wen_about(void);
 
 /* Frees what a function of this header made. NULL is fine. */
 WEN_API void wen_free(void *memory);
@@ -114,12 +135,14 @@ WEN_API void wen_model_close(wen_model *model); /* NULL is fine */
  *   types [{type, n_tensors, bytes}], type (the matrices')
  *   context, yarn (null or {factor, original})
  *   template ("none", "plain", "hybrid": thinking can be switched, "thinking": it cannot)
- *   tokenizer {n_tokens, bos_id, pad_id}, eos_ids
+ *   tokenizer {n_tokens, bos_id, suffix_id (behind a text to embed), pad_id}: null where there is
+ *   none; eos_ids
  *   sampling {thinking, not_thinking}: {temperature, top_p, top_k, min_p, repetition_penalty}
  *   memory {context, kv_type, weights_bytes, kv_bytes, kv_bytes_per_token, step_bytes, total_bytes,
  *           available_bytes, fits}: the plan for `context` tokens (0: the model's maximum) with
- * keys and values of type `kv_type` ("f32" "f16" "bf16"; NULL: the default) device {name, isa,
- * n_threads}
+ *   keys and values of type `kv_type` ("f32" "f16" "bf16"; NULL: the default)
+ *
+ *   device {name, isa, n_threads}
  *
  * A model without weights (WEN_LOAD_TEXT) has path, format, template, tokenizer, eos_ids, sampling.
  */

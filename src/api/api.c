@@ -19,7 +19,7 @@ bool api_fail(wen_error *err, const Error *from)
 
 const char *wen_error_name(wen_error_code code) { return error_name((ErrorCode)code); }
 
-const char *wen_version(void) { return "0.1.0"; }
+const char *wen_version(void) { return WEN_VERSION; }
 
 void wen_free(void *memory) { mem_free(memory); }
 

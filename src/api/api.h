@@ -68,6 +68,8 @@ struct wen_model {
 };
 
 wen_model *model_ref(wen_model *model);
+/* The built-in model, a GGUF file; no bytes: this program was linked without it. */
+Str builtin_model(void);
 
 /* ---- api_adapter.c --------------------------------------------------------------------------- */
 

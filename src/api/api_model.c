@@ -17,16 +17,22 @@ wen_model_options wen_model_options_defaults(void)
     return (wen_model_options){.load = WEN_LOAD_ALL, .device = "auto"};
 }
 
+Str builtin_model(void)
+{
+    if (!wen_builtin_begin)
+        return (Str){0};
+    return (Str){(const char *)wen_builtin_begin, (size_t)(wen_builtin_end - wen_builtin_begin)};
+}
+
 static Package *open_package(const char *path, bool needs_weights, Error *err)
 {
     if (strcmp(path, "builtin") != 0)
         return package_open(path, needs_weights, err);
-    if (!wen_builtin_begin) {
+    if (builtin_model().bytes == 0) {
         error_set(err, ERROR_UNSUPPORTED, "this program was built without the built-in model");
         return NULL;
     }
-    Str bytes = {(const char *)wen_builtin_begin, (size_t)(wen_builtin_end - wen_builtin_begin)};
-    return package_open_memory(bytes, "builtin", err);
+    return package_open_memory(builtin_model(), "builtin", err);
 }
 
 /* ---- Chat template --------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 /* The one place that names the devices. */
 Backend *cpu_backend_open(int n_threads, Error *err);
 bool cpu_run_ranks(int n_ranks, int n_threads, RankBody *body, void *context, Error *err);
+const char *const *cpu_levels(int *n_levels, int *n_usable);
 
 static bool is_cpu(const char *device, Error *err)
 {
@@ -22,6 +23,14 @@ static bool is_cpu(const char *device, Error *err)
 Backend *backend_open(const char *device, int n_threads, Error *err)
 {
     return is_cpu(device, err) ? cpu_backend_open(n_threads, err) : NULL;
+}
+
+BackendChoices backend_choices(void)
+{
+    static const char *const devices[] = {"cpu"};
+    BackendChoices choices = {.devices = devices, .n_devices = 1};
+    choices.levels = cpu_levels(&choices.n_levels, &choices.n_usable);
+    return choices;
 }
 
 bool backend_run_ranks(const char *device, int n_ranks, int n_threads, RankBody *body,

@@ -346,6 +346,15 @@ enum { SQUARES_PIECE = 1 << 14 };
  * backends exist. */
 Backend *backend_open(const char *device, int n_threads, Error *err) MUST_USE;
 
+/* What this build has to choose from: names of devices, and of the levels of instruction sets that
+ * it has CPU kernels for, slowest first; the first n_usable of them run on this processor. Static.
+ */
+typedef struct BackendChoices {
+    const char *const *devices, *const *levels;
+    int n_devices, n_levels, n_usable;
+} BackendChoices;
+BackendChoices backend_choices(void);
+
 /* What one rank does, with a backend of its own. */
 typedef bool RankBody(void *context, Backend *b, Error *err);
 /* Runs `body` once for each of n_ranks ranks, at the same time, as one group for the collectives;

@@ -170,3 +170,9 @@ Backend *cpu_backend_open(int n_threads, Error *err)
 {
     return cpu_backend_open_rank(n_threads, comm_none(), err);
 }
+
+const char *const *cpu_levels(int *n_levels, int *n_usable)
+{
+    *n_usable = (int)isa_detect() + 1;
+    return isa_names(n_levels);
+}

@@ -36,6 +36,8 @@ Backend *cpu_backend_open(int n_threads, Error *err) MUST_USE;
 Backend *cpu_backend_open_rank(int n_threads, Comm *comm, Error *err) MUST_USE;
 /* See backend_run_ranks: ranks are threads. */
 bool cpu_run_ranks(int n_ranks, int n_threads, RankBody *body, void *context, Error *err) MUST_USE;
+/* See BackendChoices. */
+const char *const *cpu_levels(int *n_levels, int *n_usable);
 /* Fills the section "Collectives" of the table. */
 void cpu_collective_operations(Backend *b);
 

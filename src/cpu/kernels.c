@@ -61,6 +61,16 @@ IsaLevel isa_detect(void)
 
 const char *isa_name(IsaLevel level) { return names[level]; }
 
+const char *const *isa_names(int *n_built)
+{
+#if defined(__x86_64__)
+    *n_built = ISA_COUNT;
+#else
+    *n_built = ISA_REF + 1;
+#endif
+    return names;
+}
+
 bool isa_choose(IsaLevel *level, Error *err)
 {
     const char *wanted = getenv("WEN_ISA");

@@ -36,6 +36,8 @@ typedef struct Kernels {
 /* The best level this processor has. */
 IsaLevel isa_detect(void);
 const char *isa_name(IsaLevel level);
+/* The names of all levels, and how many of them this build has kernels for. */
+const char *const *isa_names(int *n_built);
 /* isa_detect(), or what WEN_ISA says; an unknown or unavailable level is an error. */
 bool isa_choose(IsaLevel *level, Error *err) MUST_USE;
 /* The table of a level; level <= isa_detect(). */
