@@ -5,6 +5,7 @@
 #define WEN_CLI_COMMANDS_H
 
 int cmd_data(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_list(int argc, char **argv);

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "wen.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ static const Command commands[] = {
     {"train", cmd_train, "train a model from a configuration"},
     {"pipeline", cmd_pipeline, "all stages of a recipe, from data to models"},
     {"eval", cmd_eval, "ask a model problems and judge its answers"},
+    {"doctor", cmd_doctor, "is this machine ready, and what would help"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -56,6 +58,37 @@ static void print_help(FILE *out)
     fprintf(out, "\n\"wen help COMMAND\" tells more about one of them.\n");
 }
 
+static void print_names(const char *label, const json_t *names, const char *key)
+{
+    printf("%-8s", label);
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const json_t *item = json_array_get(names, i);
+        printf(" %s", json_string_value(key ? json_object_get(item, key) : item));
+    }
+}
+
+/* The first line is for scripts. */
+static int print_version(void)
+{
+    char *text = wen_about();
+    json_t *about = json_loads(text, 0, NULL);
+    const json_t *levels = json_object_get(about, "levels");
+    const char *best = "";
+    for (size_t i = 0; i < json_array_size(levels); i++)
+        if (json_is_true(json_object_get(json_array_get(levels, i), "is_usable")))
+            best = json_string_value(json_object_get(json_array_get(levels, i), "name"));
+    printf("wen %s\n", wen_version());
+    print_names("levels", levels, "name");
+    printf("; this processor: %s\n", best);
+    print_names("devices", json_object_get(about, "devices"), NULL);
+    printf("\nbuild    %s, %s%s\n", json_string_value(json_object_get(about, "compiler")),
+           json_string_value(json_object_get(about, "machine")),
+           json_is_true(json_object_get(about, "checks")) ? ", with debug checks" : "");
+    json_decref(about);
+    wen_free(text);
+    return 0;
+}
+
 /* `wen help [COMMAND [STAGE]]` */
 static int help(int argc, char **argv)
 {
@@ -79,10 +112,8 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *name = argv[1];
-    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
-        printf("wen %s\n", wen_version());
-        return 0;
-    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
+        return print_version();
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return help(argc - 1, argv + 1);
     const Command *command = find_command(name);
