@@ -17,7 +17,7 @@ CC := gcc
 endif
 B := build/$(V)$(if $(filter clang%,$(CC)),$(if $(filter fuzz,$(V)),,-clang))
 
-PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8 libmicrohttpd
+PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8 libmicrohttpd libcurl libcrypto
 PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PC_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 

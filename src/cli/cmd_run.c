@@ -278,11 +278,10 @@ int cmd_run(int argc, char **argv)
         .usage = "[MODEL] [PROMPT...]",
         .about =
             "Answers PROMPT, or what a pipe or file on standard input holds, or both; else chats.\n"
-            "MODEL is a .gguf file, a folder with config.json, a name that \"wen list\" shows, or\n"
-            "\"builtin\" (the default). A first word that is one, ends in .gguf or contains / or "
-            ":\n"
-            "is a MODEL. When standard output is not a terminal it gets the answer alone; --json\n"
-            "has the thought too.",
+            "MODEL is a .gguf file, a folder with config.json, a name such as qwen3:8b or\n"
+            "Qwen/Qwen3-0.6B (\"wen help pull\"), or \"builtin\" (the default). A first word is a\n"
+            "MODEL if it ends in .gguf, contains / or :, or \"wen list\" shows it. When standard\n"
+            "output is not a terminal it gets the answer alone; --json has the thought too.",
         .options = options,
         .n_words_min = 0,
         .n_words_max = INT_MAX,

@@ -205,7 +205,7 @@ static bool choose_models(Serve *s, const ArgWords *words, Error *err)
 static bool find_models(Serve *s, Error *err)
 {
     for (int i = 0; i < s->server.models.n_specs; i++) {
-        char *path = model_find(s->specs[i].path, err);
+        char *path = model_find(s->specs[i].path, s->model_args.pulls, err);
         if (!path)
             return false;
         s->specs[i].path = arena_strndup(&s->arena, path, strlen(path));

@@ -39,7 +39,7 @@ static bool open_model(Tokenize *t, Error *err)
     wen_error why;
     wen_model_options options = wen_model_options_defaults();
     options.load = WEN_LOAD_TEXT;
-    char *path = model_find(t->model_name, err);
+    char *path = model_find(t->model_name, false, err);
     if (!path)
         return false;
     t->model = wen_model_open(path, &options, &why);

@@ -10,6 +10,7 @@ int cmd_eval(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_pipeline(int argc, char **argv);
+int cmd_pull(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_render(int argc, char **argv);
 int cmd_rm(int argc, char **argv);

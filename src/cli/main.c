@@ -16,6 +16,7 @@ typedef struct Command {
 static const Command commands[] = {
     {"run", cmd_run, "one answer, or a conversation"},
     {"serve", cmd_serve, "an HTTP server: OpenAI, Anthropic and Ollama dialects"},
+    {"pull", cmd_pull, "fetch a model from Hugging Face or ModelScope"},
     {"list", cmd_list, "the models that are here"},
     {"rm", cmd_rm, "remove a model from the store"},
     {"info", cmd_info, "what a model is, what memory it takes"},

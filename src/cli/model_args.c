@@ -25,6 +25,8 @@ int model_args_put(ModelArgs *a, int which, Arg *options, int n)
         {"threads", 0, ARG_INT, &a->n_threads, "N", "compute threads (one a processor)", 1, 256},
         {"yarn", 0, ARG_TEXT, &a->yarn, "FACTOR[:ORIGINAL]",
          "stretch the context with YaRN; 1 switches it off", 0, 0},
+        {"pull", 0, ARG_FLAG, &a->pulls, NULL, "fetch a model that is not here without asking", 0,
+         0},
     };
     const Arg cache[] = {
         /* --ctx and --kv, then --kv-memory */
@@ -50,7 +52,7 @@ int model_args_put(ModelArgs *a, int which, Arg *options, int n)
                   {MODEL_ARGS_CONTEXT, 2, cache},
                   {MODEL_ARGS_MEMORY, 1, cache + 2},
                   {MODEL_ARGS_LORA, 1, adapters},
-                  {MODEL_ARGS_WEIGHTS, 3, weights}};
+                  {MODEL_ARGS_WEIGHTS, 4, weights}};
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
         for (int i = 0; i < groups[g].n && (which & groups[g].bit); i++)
             options[n++] = groups[g].items[i];
@@ -173,7 +175,7 @@ static void show_loading(void *context, int done, int total)
 wen_model *model_args_open(const ModelArgs *a, const char *name, wen_load load)
 {
     Error why;
-    char *path = model_find(name, &why);
+    char *path = model_find(name, a->pulls, &why);
     if (!path) {
         term_note("%s", why.message);
         return NULL;

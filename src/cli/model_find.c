@@ -3,8 +3,10 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "hub/hub.h"
+#include "cli/hub_show.h"
+#include "cli/term.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool model_is_stored(const char *word)
@@ -21,7 +23,19 @@ static bool is_path(const char *model)
     return model[0] == '.' || model[0] == '/' || str_ends(str_from(model), STR(".gguf"));
 }
 
-char *model_find(const char *model, Error *err)
+static char *pull(HubName *name, const char *model, bool pulls, Error *err)
+{
+    static const HubPullOptions options;
+    bool has_person = term_input_kind() == INPUT_TERMINAL && term_is_terminal(stderr);
+    if (pulls || has_person)
+        return show_pull(name, &options, pulls ? PULL_ASKED_FOR : PULL_CONFIRMED, err);
+    error_set(err, ERROR_IO,
+              "%s: no such model here; \"wen pull %s\" fetches it, or --pull in this command",
+              model, model);
+    return NULL;
+}
+
+char *model_find(const char *model, bool pulls, Error *err)
 {
     HubName name;
     if (strcmp(model, "builtin") == 0 || file_exists(model))
@@ -36,7 +50,5 @@ char *model_find(const char *model, Error *err)
     if (!hub_name_parse(&name, model, err))
         return NULL;
     char *path = hub_find(&name);
-    if (!path)
-        error_set(err, ERROR_IO, "%s: no such model here (\"wen list\" shows what is)", model);
-    return path;
+    return path ? path : pull(&name, model, pulls, err);
 }

@@ -94,6 +94,8 @@ void term_catch_interrupts(void)
     sigaction(SIGINT, &action, NULL);
 }
 
+void term_release_interrupts(void) { signal(SIGINT, SIG_DFL); }
+
 bool term_take_interrupt(void)
 {
     bool was = was_interrupted;

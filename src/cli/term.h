@@ -30,6 +30,8 @@ void term_put_text(FILE *stream, Str text);
 
 /* From now on Ctrl-C sets a flag instead of ending the program. */
 void term_catch_interrupts(void);
+/* And from now on it ends the program again. */
+void term_release_interrupts(void);
 /* Whether Ctrl-C was pressed since the last call. */
 bool term_take_interrupt(void);
 /* Ends the program the way Ctrl-C does when nobody catches it. */

@@ -5,11 +5,13 @@
 #include "base/mem.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,6 +44,59 @@ char *hub_store_path(const HubName *name, bool is_unfinished, Error *err)
                is_unfinished ? "/" : "", hub_site_name(name->site), name->repo, name->variant);
     mem_free(store);
     return path.data;
+}
+
+/* ---- Locks ----------------------------------------------------------------------------------- */
+
+static char *lock_path(const HubName *name, Error *err)
+{
+    char *work = hub_store_path(name, true, err);
+    if (!work)
+        return NULL;
+    Buf path = {0};
+    buf_printf(&path, "%s.lock", work);
+    mem_free(work);
+    return path.data;
+}
+
+int hub_lock(const HubName *name, Error *err)
+{
+    char *path = lock_path(name, err);
+    if (!path)
+        return -1;
+    char *parent = mem_strdup(path);
+    *strrchr(parent, '/') = '\0';
+    struct stat st = {0};
+    int fd = -1;
+    bool ok = file_make_dir(parent, err), is_taken = false;
+    /* A file that its last holder removed while we opened it locks nothing: open the next. */
+    for (int i = 0; ok && !is_taken && (fd < 0 || st.st_nlink == 0) && i < 100; i++) {
+        if (fd >= 0)
+            close(fd);
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        is_taken = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+        ok = fd >= 0 && fstat(fd, &st) == 0;
+        if (!ok)
+            error_set_errno(err, "%s", path);
+    }
+    if (is_taken)
+        ok = error_set(err, ERROR_IO, "%s: another process is pulling or removing it", name->repo);
+    if (!ok && fd >= 0)
+        close(fd);
+    mem_free(parent);
+    mem_free(path);
+    return ok ? fd : -1;
+}
+
+void hub_unlock(const HubName *name, int lock)
+{
+    if (lock < 0)
+        return;
+    char *path = lock_path(name, NULL);
+    if (path)
+        unlink(path);
+    mem_free(path);
+    close(lock);
 }
 
 /* ---- Manifests ------------------------------------------------------------------------------- */
@@ -388,9 +443,11 @@ bool hub_remove(const HubName *name, uint64_t *freed_bytes, Error *err)
     hub_list(&list);
     const HubModel *model = choose(&list, name, HUB_STORE);
     model = model ? model : choose(&list, name, HUB_UNFINISHED);
-    bool ok = model ? remove_folder(model, err) : nothing_to_remove(&list, name, err);
+    int lock = model ? hub_lock(&model->name, err) : -1;
+    bool ok = model ? lock >= 0 && remove_folder(model, err) : nothing_to_remove(&list, name, err);
     if (ok && freed_bytes)
         *freed_bytes = model->bytes;
+    hub_unlock(model ? &model->name : name, lock);
     hub_list_free(&list);
     return ok;
 }

@@ -11,6 +11,10 @@
  * name->variant must be given. */
 char *hub_store_path(const HubName *name, bool is_unfinished, Error *err) MUST_USE;
 
+/* Who changes a model holds its lock: -1 and an error when another process or thread has it. */
+int hub_lock(const HubName *name, Error *err) MUST_USE;
+void hub_unlock(const HubName *name, int lock); /* -1 is fine */
+
 /* The manifest in a model's folder. Reading: false for none, or one that is not a manifest. */
 bool hub_manifest_read(const char *dir, RepoFiles *files);
 bool hub_manifest_write(const char *dir, const HubName *name, const RepoFiles *files,
