@@ -15,85 +15,6 @@ enum {
     PATIENCE_MS = 400, /* how long a cancelled reply may take to end in order */
 };
 
-/* ---- Showing --------------------------------------------------------------------------------- */
-
-typedef struct Display {
-    FILE *thoughts; /* NULL: not shown */
-    FILE *text;     /* NULL: nothing is shown */
-    FILE *open;     /* where a thought is being shown */
-    char last;      /* written to `text` (or to the terminal that shows both) */
-} Display;
-
-/* Thoughts are for people: on the terminal that shows the answer, or beside an answer that goes
- * elsewhere. */
-static Display display_open(bool is_shown)
-{
-    Display d = {.text = is_shown ? stdout : NULL};
-    if (is_shown)
-        d.thoughts = term_is_terminal(stdout) ? stdout : term_is_terminal(stderr) ? stderr : NULL;
-    return d;
-}
-
-static void show_thinking(Display *d, Str text)
-{
-    FILE *out = d->thoughts;
-    if (!out || text.bytes == 0)
-        return;
-    if (!d->open) {
-        if (term_has_color(out))
-            term_style(out, TERM_DIM);
-        else
-            fputs("<think>\n", out);
-        d->open = out;
-    }
-    term_put_text(out, text);
-    term_flush(out);
-    if (out == d->text)
-        d->last = text.data[text.bytes - 1];
-}
-
-static void end_thinking(Display *d)
-{
-    FILE *out = d->open;
-    if (!out)
-        return;
-    if (term_has_color(out)) {
-        term_style(out, TERM_PLAIN);
-        fputs("\n\n", out);
-    } else {
-        fputs("\n</think>\n\n", out);
-    }
-    term_flush(out);
-    d->open = NULL;
-    d->last = '\n';
-}
-
-static void show_text(Display *d, Str text)
-{
-    if (!d->text || text.bytes == 0)
-        return;
-    end_thinking(d);
-    term_put_text(d->text, text);
-    term_flush(d->text);
-    d->last = text.data[text.bytes - 1];
-}
-
-static void display_close(Display *d, const Answer *a)
-{
-    if (!d->text)
-        return;
-    if (d->open && a->content.bytes == 0 && term_has_color(d->open)) {
-        term_style(d->open, TERM_PLAIN);
-        fputs("\n", d->open);
-        d->last = '\n';
-    } else {
-        end_thinking(d);
-    }
-    if (d->last != '\n' && (d->last || a->content.bytes > 0 || !term_is_terminal(d->text)))
-        fputs("\n", d->text);
-    term_flush(d->text);
-}
-
 /* ---- Gathering ------------------------------------------------------------------------------- */
 
 static ToolCall *call_at(Answer *a, int i)
@@ -152,11 +73,11 @@ static bool take_event(Answer *a, Display *d, const wen_model *model, const wen_
     switch (event->kind) {
     case WEN_EVENT_THINKING:
         buf_add(&a->thinking, text);
-        show_thinking(d, text);
+        display_thinking(d, text);
         break;
     case WEN_EVENT_TEXT:
         buf_add(&a->content, text);
-        show_text(d, text);
+        display_text(d, text);
         break;
     case WEN_EVENT_TOOL_NAME:
         buf_add(&call_at(a, event->call_i)->name, text);
@@ -180,9 +101,9 @@ static bool take_event(Answer *a, Display *d, const wen_model *model, const wen_
     return false;
 }
 
-void answer_read(Answer *a, wen_reply *reply, const wen_model *model, bool is_shown)
+void answer_read(Answer *a, wen_reply *reply, const wen_model *model, DisplayStyle style)
 {
-    Display display = display_open(is_shown);
+    Display display = display_open(style);
     bool is_done = false;
     double deadline = 0;
     a->finish = WEN_FINISH_CANCELLED; /* until it ends in order */
@@ -196,7 +117,7 @@ void answer_read(Answer *a, wen_reply *reply, const wen_model *model, bool is_sh
         if (wen_next(reply, POLL_MS, &event) == WEN_NEXT_EVENT)
             is_done = take_event(a, a->was_interrupted ? &(Display){0} : &display, model, &event);
     }
-    display_close(&display, a);
+    display_close(&display);
     wen_reply_free(reply); /* what still runs in it ends by itself */
 }
 

@@ -2,7 +2,7 @@
 #ifndef WEN_CLI_ANSWER_H
 #define WEN_CLI_ANSWER_H
 
-#include "base/str.h"
+#include "cli/display.h"
 #include "wen.h"
 
 typedef struct ToolCall {
@@ -22,10 +22,10 @@ typedef struct Answer {
     bool was_interrupted;
 } Answer;
 
-/* Reads the reply to its end and frees it; Ctrl-C ends it early. is_shown: thoughts and text go to
- * the terminal (a program that reads standard output gets the text alone) as they arrive, with a
- * line end behind them. The model names tokens for `logprobs`. */
-void answer_read(Answer *answer, wen_reply *reply, const wen_model *model, bool is_shown);
+/* Reads the reply to its end and frees it; Ctrl-C ends it early. Shown thoughts and text go to the
+ * terminal (a program that reads standard output gets the text alone) as they arrive, with a line
+ * end behind them. The model names tokens for `logprobs`. */
+void answer_read(Answer *answer, wen_reply *reply, const wen_model *model, DisplayStyle style);
 void answer_free(Answer *answer);
 
 /* Why the answer is not whole, in words for the person; false when it is. */

@@ -228,7 +228,7 @@ static int answer_once(const Run *r, const wen_model *model, wen_engine *engine,
         return 1;
     Answer answer = {0};
     Buf why = {0};
-    answer_read(&answer, reply, model, !r->is_json);
+    answer_read(&answer, reply, model, (DisplayStyle){.is_shown = !r->is_json});
     if (answer.was_interrupted) {
         fflush(stdout);
         term_die_interrupted();

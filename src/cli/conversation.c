@@ -7,29 +7,17 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cli/answer.h"
-#include "cli/line_editor.h"
+#include "cli/conversation_parts.h"
 #include "cli/term.h"
 
 #include <ctype.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Chat {
-    wen_engine *engine;
-    const wen_model *model;
-    wen_request request;
-    json_t *messages;
-    size_t n_system; /* messages that /clear keeps */
-    LineEditor *editor;
-} Chat;
-
 /* ---- Small talk ------------------------------------------------------------------------------ */
 
-static void say(const char *format, ...) PRINTF_LIKE(1, 2);
-
-static void say(const char *format, ...)
+void chat_say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -50,29 +38,79 @@ static void greet(const Chat *c)
     double n = json_number_value(json_object_get(info, "parameters"));
     const char *slash = path ? strrchr(path, '/') : NULL;
     if (path)
-        say("%s: %s, %.3g %s parameters, %s, context %d; /help lists the commands",
-            slash && slash[1] ? slash + 1 : path,
-            json_string_value(json_object_get(info, "architecture")), n >= 1e9 ? n / 1e9 : n / 1e6,
-            n >= 1e9 ? "billion" : "million", json_string_value(json_object_get(info, "type")),
-            wen_engine_context(c->engine));
+        chat_say("%s: %s, %.3g %s parameters, %s, context %d; /help lists the commands",
+                 slash && slash[1] ? slash + 1 : path,
+                 json_string_value(json_object_get(info, "architecture")),
+                 n >= 1e9 ? n / 1e9 : n / 1e6, n >= 1e9 ? "billion" : "million",
+                 json_string_value(json_object_get(info, "type")), wen_engine_context(c->engine));
     json_decref(info);
     wen_free(text);
 }
 
-static void append_message(Chat *c, const char *role, Str content)
+/* ---- Messages -------------------------------------------------------------------------------- */
+
+static json_t *text_of(Str content)
 {
-    json_t *message = json_object();
     Buf text = {0};
     utf8_append_lossy(&text, content);
-    json_object_set_new(message, "role", json_string(role));
-    json_object_set_new(message, "content", json_stringn(text.data ? text.data : "", text.bytes));
-    json_array_append_new(c->messages, message);
+    json_t *value = json_stringn(text.data ? text.data : "", text.bytes);
     buf_free(&text);
+    return value;
 }
 
-static void drop_last_message(Chat *c)
+static json_t *message_of(const char *role, Str content)
 {
-    json_array_remove(c->messages, json_array_size(c->messages) - 1);
+    return json_pack("{s: s, s: o}", "role", role, "content", text_of(content));
+}
+
+static const char *role_of(const Chat *c, size_t i)
+{
+    const char *role = json_string_value(json_object_get(json_array_get(c->messages, i), "role"));
+    return role ? role : "";
+}
+
+void chat_add(Chat *c, const char *role, Str content)
+{
+    json_array_append_new(c->messages, message_of(role, content));
+}
+
+void chat_drop_last(Chat *c) { json_array_remove(c->messages, json_array_size(c->messages) - 1); }
+
+size_t chat_n_system(const Chat *c) { return strcmp(role_of(c, 0), "system") == 0 ? 1 : 0; }
+
+/* Messages up to the last of that role; 0: there is none. */
+static size_t find_last(const Chat *c, const char *role)
+{
+    size_t n = json_array_size(c->messages);
+    while (n > 0 && strcmp(role_of(c, n - 1), role) != 0)
+        n--;
+    return n;
+}
+
+const char *chat_last(const Chat *c, const char *role)
+{
+    const size_t n = find_last(c, role);
+    return n ? json_string_value(json_object_get(json_array_get(c->messages, n - 1), "content"))
+             : NULL;
+}
+
+void chat_set_system(Chat *c, const char *text)
+{
+    if (chat_n_system(c))
+        json_array_remove(c->messages, 0);
+    if (text)
+        json_array_insert_new(c->messages, 0, message_of("system", str_from(text)));
+}
+
+char *chat_take_back(Chat *c)
+{
+    const size_t n = find_last(c, "user");
+    if (n == 0)
+        return NULL;
+    char *text = mem_strdup(chat_last(c, "user"));
+    while (json_array_size(c->messages) >= n)
+        chat_drop_last(c);
+    return text;
 }
 
 /* "$XDG_STATE_HOME/wen/history", usually ~/.local/state/wen/history; NULL without a home. */
@@ -92,139 +130,74 @@ static char *history_path(void)
     return path;
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
-
-static void show_settings(const Chat *c)
-{
-    static const char *const states[] = {"as the model does by itself", "off", "on"};
-    say("think: %s", states[c->request.think + 1]);
-    if (c->request.think_budget >= 0)
-        say("budget: %d tokens of thought", c->request.think_budget);
-    else
-        say("budget: no limit");
-}
-
-static void show_help(void)
-{
-    say("/set think on|off      switch thinking; /think or /no_think inside a message go to the "
-        "model\n"
-        "/set budget N|off      end a thought after N tokens\n"
-        "/clear                 forget the conversation\n"
-        "/help                  this text\n"
-        "/bye                   leave; so does Ctrl-D\n"
-        "\"\"\"                    begin and end a message of several lines\n"
-        "\\ at a line's end      the message goes on in the next line\n"
-        "Ctrl-C                 stop the answer, or give up the line");
-}
-
-static void set_think(Chat *c, const char *value)
-{
-    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
-        say("/set think on, or /set think off");
-        return;
-    }
-    c->request.think = strcmp(value, "on") == 0;
-    if (c->request.think && c->request.think_budget == 0)
-        c->request.think_budget = -1;
-    show_settings(c);
-}
-
-static void set_budget(Chat *c, const char *value)
-{
-    char *end;
-    long n = strtol(value, &end, 10);
-    if (strcmp(value, "off") == 0)
-        n = -1;
-    else if (*end || end == value || n < 0 || n > 1 << 24) {
-        say("/set budget N (tokens of thought), or /set budget off");
-        return;
-    }
-    c->request.think_budget = (int)n;
-    show_settings(c);
-}
-
-static void set_option(Chat *c, char *arguments)
-{
-    char *rest = NULL;
-    const char *name = strtok_r(arguments, " \t", &rest);
-    const char *value = strtok_r(NULL, " \t", &rest);
-    if (!name)
-        show_settings(c);
-    else if (strcmp(name, "think") == 0)
-        set_think(c, value ? value : "");
-    else if (strcmp(name, "budget") == 0)
-        set_budget(c, value ? value : "");
-    else
-        say("/set think on|off and /set budget N|off are what can be set");
-}
-
-/* "/" and letters, nothing else in the word: a path is not a command, /think and /no_think are the
- * model's. */
-static bool is_command(const char *text)
-{
-    size_t n = strcspn(text, " \t\n");
-    if (text[0] != '/' || n < 2 || strchr(text, '\n'))
-        return false;
-    for (size_t i = 1; i < n; i++)
-        if (!isalpha((unsigned char)text[i]) && text[i] != '_' && text[i] != '?')
-            return false;
-    Str word = {text, n};
-    return !str_equals(word, "/think") && !str_equals(word, "/no_think");
-}
-
-/* Returns false when the person leaves. */
-static bool obey(Chat *c, char *text)
-{
-    size_t n = strcspn(text, " \t");
-    char *arguments = text + n + (text[n] ? 1 : 0);
-    text[n] = '\0';
-    if (strcmp(text, "/bye") == 0 || strcmp(text, "/exit") == 0 || strcmp(text, "/quit") == 0)
-        return false;
-    if (strcmp(text, "/set") == 0) {
-        set_option(c, arguments);
-    } else if (strcmp(text, "/clear") == 0) {
-        while (json_array_size(c->messages) > c->n_system)
-            drop_last_message(c);
-        say("The conversation is forgotten.");
-    } else if (strcmp(text, "/help") == 0 || strcmp(text, "/?") == 0) {
-        show_help();
-    } else {
-        say("%s is not a command; /help lists them", text);
-    }
-    return true;
-}
-
 /* ---- One turn -------------------------------------------------------------------------------- */
 
-static void take_turn(Chat *c, Str message)
+static wen_reply *ask(Chat *c)
 {
     wen_error err;
-    Answer answer = {0};
-    append_message(c, "user", message);
     char *messages = json_dumps(c->messages, JSON_COMPACT);
     wen_request request = c->request;
     request.messages = messages;
     wen_reply *reply = wen_ask(c->engine, &request, &err);
     free(messages);
-    if (!reply) {
-        bool is_full = err.code == WEN_ERROR_LIMIT;
-        say("%s%s", err.message, is_full ? " (/clear begins anew)" : "");
-        drop_last_message(c);
+    if (!reply)
+        chat_say("%s%s", err.message, err.code == WEN_ERROR_LIMIT ? " (/clear begins anew)" : "");
+    return reply;
+}
+
+static void keep_answer(Chat *c, const Answer *answer)
+{
+    buf_clear(&c->thought);
+    buf_add(&c->thought, buf_str(&answer->thinking));
+    c->usage = answer->usage;
+    c->has_usage = !answer->was_interrupted;
+    if (answer->content.bytes == 0) {
+        chat_drop_last(c);
         return;
     }
-    answer_read(&answer, reply, c->model, true);
+    chat_add(c, "assistant", buf_str(&answer->content));
+    if (answer->thinking.bytes > 0)
+        json_object_set_new(json_array_get(c->messages, json_array_size(c->messages) - 1),
+                            "reasoning_content", text_of(buf_str(&answer->thinking)));
+}
+
+bool chat_answer(Chat *c)
+{
+    Answer answer = {0};
     Buf why = {0};
+    wen_reply *reply = ask(c);
+    if (!reply) {
+        chat_drop_last(c);
+        return false;
+    }
+    answer_read(&answer, reply, c->model,
+                (DisplayStyle){.is_shown = true,
+                               .folds_thoughts = c->folds_thoughts,
+                               .has_markdown = c->has_markdown});
     if (answer_is_cut(&answer, wen_engine_context(c->engine), &why))
-        say("[%s%s]", why.data, answer.usage.context_is_full ? "; /clear begins anew" : "");
+        chat_say("[%s%s]", why.data, answer.usage.context_is_full ? "; /clear begins anew" : "");
     else if (answer.was_interrupted)
-        say("[stopped]");
+        chat_say("[stopped]");
+    keep_answer(c, &answer);
+    if (c->has_stats && c->has_usage)
+        chat_show_stats(c);
     fputc('\n', stdout);
-    if (answer.content.bytes > 0)
-        append_message(c, "assistant", buf_str(&answer.content));
-    else
-        drop_last_message(c);
     buf_free(&why);
     answer_free(&answer);
+    return true;
+}
+
+static void take_turn(Chat *c, Str message)
+{
+    Buf text = {0};
+    buf_add(&text, buf_str(&c->attached));
+    if (text.bytes > 0)
+        buf_putc(&text, '\n');
+    buf_add(&text, message);
+    chat_add(c, "user", buf_str(&text));
+    if (chat_answer(c))
+        buf_clear(&c->attached);
+    buf_free(&text);
 }
 
 /* ---- Reading a message ----------------------------------------------------------------------- */
@@ -245,7 +218,7 @@ static Entry leave_line(LineResult result, const Buf *line, bool is_first)
         return ENTRY_LEAVE;
     }
     if (is_first && line->bytes == 0)
-        say("Ctrl-D or /bye leaves.");
+        chat_say("Ctrl-D or /bye leaves.");
     return ENTRY_NOTHING;
 }
 
@@ -296,10 +269,12 @@ static int converse(Chat *c)
     while ((entry = read_message(c, &message)) != ENTRY_LEAVE) {
         if (entry == ENTRY_NOTHING || is_blank(&message))
             continue;
-        if (is_command(message.data)) {
-            if (!obey(c, message.data))
+        if (chat_is_command(message.data)) {
+            const ChatNext next = chat_obey(c, message.data, &message);
+            if (next == CHAT_LEAVES)
                 break;
-            continue;
+            if (next == CHAT_WAITS)
+                continue;
         }
         take_turn(c, buf_str(&message));
         if (ferror(stdout))
@@ -309,11 +284,34 @@ static int converse(Chat *c)
     return term_finish_output() ? 0 : 1;
 }
 
+/* The command line's stop strings, which /set may add to. */
+static void copy_stops(Chat *c, const wen_request *request)
+{
+    for (int i = 0; i < request->n_stops; i++)
+        c->stops[i] = mem_strdup(request->stops[i]);
+    c->request.stops = (const char *const *)c->stops;
+}
+
+static void chat_close(Chat *c)
+{
+    for (int i = 0; i < CHAT_STOPS_MAX; i++)
+        mem_free(c->stops[i]);
+    buf_free(&c->attached);
+    buf_free(&c->thought);
+    json_decref(c->messages);
+    line_editor_close(c->editor);
+}
+
 int conversation_run(wen_engine *engine, const wen_model *model, const wen_request *request,
                      const char *system)
 {
     Error err = {0};
-    Chat chat = {.engine = engine, .model = model, .request = *request};
+    Chat chat = {.engine = engine,
+                 .model = model,
+                 .request = *request,
+                 .started = *request,
+                 .folds_thoughts = true,
+                 .has_markdown = true};
     char *history = history_path();
     chat.editor = line_editor_open(history, &err);
     mem_free(history);
@@ -321,14 +319,12 @@ int conversation_run(wen_engine *engine, const wen_model *model, const wen_reque
         term_note("%s", err.message);
         return 1;
     }
+    copy_stops(&chat, request);
     chat.messages = json_array();
-    if (system)
-        append_message(&chat, "system", str_from(system));
-    chat.n_system = json_array_size(chat.messages);
+    chat_set_system(&chat, system);
     term_catch_interrupts();
     greet(&chat);
     int status = converse(&chat);
-    json_decref(chat.messages);
-    line_editor_close(chat.editor);
+    chat_close(&chat);
     return status;
 }
