@@ -188,6 +188,16 @@ WEN_API char *wen_render(const wen_model *model, const char *request, size_t *by
 
 /* ---- Engines --------------------------------------------------------------------------------- */
 
+/* Speculation: tokens that might come next are computed together with the last one and kept as far
+ * as the model draws them itself. It changes the speed of an answer and no byte of it; whether it
+ * pays is measured, reply by reply. */
+typedef enum wen_speculation {
+    WEN_SPECULATE_AUTO, /* LOOKUP, and where that finds nothing the draft model, if there is one */
+    WEN_SPECULATE_OFF,
+    WEN_SPECULATE_LOOKUP, /* what came before in the same conversation comes again */
+    WEN_SPECULATE_DRAFT,  /* the draft model alone */
+} wen_speculation;
+
 typedef struct wen_engine_options {
     int context;         /* positions of a conversation; 0: the model's maximum, as memory allows */
     const char *kv_type; /* of keys and values: "f32" "f16" "bf16"; NULL: f32 for f32 weights, bf16
@@ -198,6 +208,10 @@ typedef struct wen_engine_options {
     /* [n_adapters], at most 8: of requests that leave theirs to the engine, and of scores. */
     const wen_adapter_use *adapters;
     int n_adapters;
+    wen_speculation speculation;
+    /* A smaller model with the same tokenizer, for WEN_SPECULATE_DRAFT; NULL: none. It lives on
+     * while the engine uses it, and has as many keys and values as the engine, beside kv_bytes. */
+    wen_model *draft;
 } wen_engine_options;
 
 WEN_API wen_engine_options wen_engine_options_defaults(void);
@@ -218,6 +232,9 @@ typedef struct wen_engine_stats {
     uint64_t n_steps, n_preemptions;       /* since open, as all below */
     uint64_t prompt_tokens, cached_tokens; /* cached: of the prompts, not computed again */
     uint64_t generated_tokens;
+    uint64_t n_drafts;        /* times that a reply had tokens tried ahead (wen_speculation), */
+    uint64_t drafted_tokens;  /* how many those were, */
+    uint64_t accepted_tokens; /* and how many of them were what came */
 } wen_engine_stats;
 
 /* As of the last step. */
@@ -329,6 +346,8 @@ typedef struct wen_usage {
     int reasoning_tokens;    /* of the completion, the thought */
     bool context_is_full;    /* WEN_FINISH_LENGTH because of the context, not max_tokens */
     bool thought_was_closed; /* by the budget, for the answer's room, or because it went round */
+    int drafted_tokens;      /* tried ahead (wen_speculation), */
+    int accepted_tokens;     /* and of those, what came */
     double prefill_seconds;  /* until the first token */
     double decode_seconds;   /* from then to the end */
 } wen_usage;

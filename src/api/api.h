@@ -192,7 +192,8 @@ struct wen_reply {
 
 struct wen_engine {
     wen_model *model;
-    Engine *engine; /* the model thread's, but for engine_check and engine_context */
+    wen_model *draft; /* NULL: none */
+    Engine *engine;   /* the model thread's, but for engine_check and engine_context */
     pthread_t thread;
     int n_replies_max;
     AdapterList adapters; /* unless a request says otherwise */
@@ -208,6 +209,9 @@ struct wen_engine {
     EngineStats stats;
 };
 
+/* The turns over both models of an engine, for whatever touches their backends. */
+void engine_take_turn(wen_engine *engine);
+void engine_give_turn(wen_engine *engine);
 /* With mutex held: appends a task and wakes the model thread. False, with an error, once closing.
  */
 bool engine_post(wen_engine *engine, Task *task, Error *err) MUST_USE;

@@ -12,6 +12,27 @@ enum { REPLIES_MAX = 1024 };
 
 wen_engine_options wen_engine_options_defaults(void) { return (wen_engine_options){0}; }
 
+/* ---- Turns ----------------------------------------------------------------------------------- */
+
+/* In the order of their addresses, so that no two engines wait for each other. */
+static void take_turns(wen_model *a, wen_model *b)
+{
+    wen_model *first = b && b < a ? b : a, *second = first == a ? b : a;
+    turn_take(&first->turn);
+    if (second && second != first)
+        turn_take(&second->turn);
+}
+
+static void give_turns(wen_model *a, wen_model *b)
+{
+    turn_give(&a->turn);
+    if (b && b != a)
+        turn_give(&b->turn);
+}
+
+void engine_take_turn(wen_engine *e) { take_turns(e->model, e->draft); }
+void engine_give_turn(wen_engine *e) { give_turns(e->model, e->draft); }
+
 /* ---- The model thread ------------------------------------------------------------------------ */
 
 bool engine_post(wen_engine *e, Task *task, Error *err)
@@ -139,9 +160,9 @@ static void *model_thread(void *argument)
             continue;
         }
         pthread_mutex_unlock(&e->mutex);
-        turn_take(&e->model->turn);
+        engine_take_turn(e);
         engine_step(e->engine);
-        turn_give(&e->model->turn);
+        engine_give_turn(e);
         pthread_mutex_lock(&e->mutex);
         deliver(e);
     }
@@ -162,7 +183,26 @@ static bool check_options(const wen_model *m, const wen_engine_options *o, Error
                          "context %d, max_sequences %d (at most 4096), max_replies %d: one is out "
                          "of range",
                          o->context, o->max_sequences, o->max_replies);
+    if (o->speculation < WEN_SPECULATE_AUTO || o->speculation > WEN_SPECULATE_DRAFT)
+        return error_set(err, ERROR_ARGUMENT, "speculation %d: there is no such", o->speculation);
+    if (o->speculation == WEN_SPECULATE_DRAFT && !o->draft)
+        return error_set(err, ERROR_ARGUMENT, "speculation by a draft model needs one (--draft)");
+    if (o->draft && !o->draft->model)
+        return error_set(err, ERROR_ARGUMENT, "the draft model %s was opened without its weights",
+                         o->draft->path);
     return true;
+}
+
+static void choose_speculation(const wen_engine_options *o, EngineOptions *options)
+{
+    const bool is_auto = o->speculation == WEN_SPECULATE_AUTO;
+    if (is_auto || o->speculation == WEN_SPECULATE_LOOKUP)
+        options->speculation |= 1 << DRAFT_LOOKUP;
+    if ((is_auto && o->draft) || o->speculation == WEN_SPECULATE_DRAFT) {
+        options->speculation |= 1 << DRAFT_MODEL;
+        options->draft_model = o->draft->model;
+        options->draft_tokenizer = o->draft->tokenizer;
+    }
 }
 
 static Engine *open_inner(wen_model *m, const wen_engine_options *o, Error *err)
@@ -177,9 +217,10 @@ static Engine *open_inner(wen_model *m, const wen_engine_options *o, Error *err)
     };
     if (!check_options(m, o, err) || !kv_type_from_name(m, o->kv_type, &options.kv_type, err))
         return NULL;
-    turn_take(&m->turn);
+    choose_speculation(o, &options);
+    take_turns(m, o->draft);
     Engine *engine = engine_open(m->model, m->tokenizer, &options, err);
-    turn_give(&m->turn);
+    give_turns(m, o->draft);
     return engine;
 }
 
@@ -198,14 +239,15 @@ static bool start_thread(wen_engine *e, Error *err)
 
 static void engine_destroy(wen_engine *e)
 {
-    turn_take(&e->model->turn);
+    engine_take_turn(e);
     engine_close(e->engine);
-    turn_give(&e->model->turn);
+    engine_give_turn(e);
     grammar_cache_close(&e->grammars);
     pthread_mutex_destroy(&e->mutex);
     pthread_cond_destroy(&e->work);
     adapter_list_give(&e->adapters);
     wen_model_close(e->model);
+    wen_model_close(e->draft);
     mem_free(e);
 }
 
@@ -222,6 +264,7 @@ wen_engine *wen_engine_open(wen_model *m, const wen_engine_options *options, wen
     }
     wen_engine *e = mem_alloc(sizeof *e);
     e->model = model_ref(m);
+    e->draft = options->draft ? model_ref(options->draft) : NULL;
     e->engine = inner;
     e->n_replies_max = options->max_replies ? options->max_replies : REPLIES_MAX;
     e->n_refs = 1;
@@ -275,5 +318,8 @@ wen_engine_stats wen_engine_get_stats(wen_engine *e)
         .prompt_tokens = s.prompt_tokens,
         .cached_tokens = s.cached_tokens,
         .generated_tokens = s.generated_tokens,
+        .n_drafts = s.n_drafts,
+        .drafted_tokens = s.drafted_tokens,
+        .accepted_tokens = s.accepted_tokens,
     };
 }

@@ -101,6 +101,8 @@ void reply_push_done(wen_reply *r, wen_finish finish, const Usage *u, const char
         .reasoning_tokens = u->reasoning_tokens,
         .context_is_full = u->context_is_full,
         .thought_was_closed = u->thought_was_closed,
+        .drafted_tokens = u->drafted_tokens,
+        .accepted_tokens = u->accepted_tokens,
         .prefill_seconds = u->prefill_seconds,
         .decode_seconds = u->decode_seconds,
     };

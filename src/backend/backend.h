@@ -78,7 +78,8 @@ typedef struct SampleRow {
     float repetition_penalty, presence_penalty, frequency_penalty; /* 1, 0, 0: none */
     uint64_t seed;
     uint64_t position; /* of the token being drawn: with seed it fixes the noise */
-    int n_allowed;     /* ids >= n_allowed are never drawn (padding rows of the head) */
+    int n_allowed;     /* ids >= n_allowed are never drawn (padding rows of the head); 0: nothing
+                          is drawn from this row */
     /* Tokens seen: pairs of id and how often in the output (0: only in the prompt). */
     const int32_t *seen_ids, *seen_counts;
     int n_seen;

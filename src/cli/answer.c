@@ -215,10 +215,12 @@ void answer_put_json(const Answer *a, double load_seconds, bool has_logprobs, Bu
     buf_printf(out,
                "\"timings\": {\"load_seconds\": %.6f, \"prefill_seconds\": %.6f, "
                "\"decode_seconds\": %.6f, \"prefill_tokens_per_s\": %.3f, "
-               "\"decode_tokens_per_s\": %.3f}, ",
+               "\"decode_tokens_per_s\": %.3f, \"drafted_tokens\": %d, "
+               "\"accepted_tokens\": %d}, ",
                load_seconds, u->prefill_seconds, u->decode_seconds,
                rate(u->prompt_tokens - u->cached_tokens, u->prefill_seconds),
-               rate(u->completion_tokens - 1, u->decode_seconds));
+               rate(u->completion_tokens - 1, u->decode_seconds), u->drafted_tokens,
+               u->accepted_tokens);
     if (has_logprobs) {
         buf_puts(out, "\"logprobs\": [");
         buf_add(out, buf_str(&a->logprobs));

@@ -201,17 +201,24 @@ static bool choose_models(Serve *s, const ArgWords *words, Error *err)
     return true;
 }
 
+static bool find_one(Serve *s, const char **name, Error *err)
+{
+    char *path = model_find(*name, s->model_args.pulls, err);
+    if (!path)
+        return false;
+    *name = arena_strndup(&s->arena, path, strlen(path));
+    mem_free(path);
+    return true;
+}
+
 /* Names become paths. */
 static bool find_models(Serve *s, Error *err)
 {
-    for (int i = 0; i < s->server.models.n_specs; i++) {
-        char *path = model_find(s->specs[i].path, s->model_args.pulls, err);
-        if (!path)
+    ModelsOptions *o = &s->server.models;
+    for (int i = 0; i < o->n_specs; i++)
+        if (!find_one(s, &s->specs[i].path, err))
             return false;
-        s->specs[i].path = arena_strndup(&s->arena, path, strlen(path));
-        mem_free(path);
-    }
-    return true;
+    return !o->draft_path || find_one(s, &o->draft_path, err);
 }
 
 /* Launch lines of vLLM and SGLang name parsers; here the prompt and the model's ids decide. */
@@ -353,6 +360,8 @@ static void fill_options(Serve *s)
     o->models.engine.kv_type = m->kv_type;
     o->models.engine.kv_bytes = m->kv_bytes;
     o->models.engine.max_sequences = (int)s->max_sequences;
+    o->models.engine.speculation = m->speculation;
+    o->models.draft_path = m->draft;
     o->models.max_queued = (int)s->max_queued;
     o->models.idle_seconds = s->idle_unload_s;
 }

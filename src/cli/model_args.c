@@ -45,14 +45,18 @@ int model_args_put(ModelArgs *a, int which, Arg *options, int n)
         {"lora", 0, ARG_LIST, &a->loras, "DIR[:SCALE]",
          "a low-rank adapter, PEFT's folder; may be repeated", 0, 0},
     };
+    const Arg speculation[] = {
+        {"speculate", 0, ARG_TEXT, &a->speculate, "HOW",
+         "auto, off, lookup or draft: try tokens ahead; changes the speed, not the text", 0, 0},
+        {"draft", 0, ARG_TEXT, &a->draft, "MODEL",
+         "a smaller model with the same tokenizer, to try its tokens ahead", 0, 0},
+    };
     const struct {
         int bit, n;
         const Arg *items;
-    } groups[] = {{MODEL_ARGS_TEMPLATE, 1, chat},
-                  {MODEL_ARGS_CONTEXT, 2, cache},
-                  {MODEL_ARGS_MEMORY, 1, cache + 2},
-                  {MODEL_ARGS_LORA, 1, adapters},
-                  {MODEL_ARGS_WEIGHTS, 4, weights}};
+    } groups[] = {{MODEL_ARGS_TEMPLATE, 1, chat},         {MODEL_ARGS_CONTEXT, 2, cache},
+                  {MODEL_ARGS_MEMORY, 1, cache + 2},      {MODEL_ARGS_LORA, 1, adapters},
+                  {MODEL_ARGS_SPECULATE, 2, speculation}, {MODEL_ARGS_WEIGHTS, 4, weights}};
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
         for (int i = 0; i < groups[g].n && (which & groups[g].bit); i++)
             options[n++] = groups[g].items[i];
@@ -124,6 +128,24 @@ static bool check_loras(const ModelArgs *a, Error *err)
     return true;
 }
 
+static bool read_speculation(ModelArgs *a, Error *err)
+{
+    static const char *const names[] = {"auto", "off", "lookup", "draft"};
+    int i = 0;
+    while (a->speculate && i < 4 && strcmp(a->speculate, names[i]) != 0)
+        i++;
+    if (i == 4)
+        return error_set(err, ERROR_ARGUMENT, "--speculate %s: not one of auto, off, lookup, draft",
+                         a->speculate);
+    a->speculation = (wen_speculation)i;
+    if (a->speculation == WEN_SPECULATE_DRAFT && !a->draft)
+        return error_set(err, ERROR_ARGUMENT, "--speculate draft: --draft MODEL says which");
+    if (a->draft && a->speculation != WEN_SPECULATE_DRAFT && a->speculation != WEN_SPECULATE_AUTO)
+        return error_set(err, ERROR_ARGUMENT, "--draft and --speculate %s contradict each other",
+                         a->speculate);
+    return true;
+}
+
 bool model_args_check(ModelArgs *a, Error *err)
 {
     static const char *const types[] = {"f32", "f16", "bf16"};
@@ -135,7 +157,7 @@ bool model_args_check(ModelArgs *a, Error *err)
     if (a->kv_memory && !size_from_text(a->kv_memory, &a->kv_bytes))
         return error_set(err, ERROR_ARGUMENT, "--kv-memory %s: not a size such as 8G or 512M",
                          a->kv_memory);
-    return check_loras(a, err) && (!a->yarn || read_yarn(a, err));
+    return check_loras(a, err) && read_speculation(a, err) && (!a->yarn || read_yarn(a, err));
 }
 
 bool model_args_is_model(const char *word)
@@ -218,6 +240,10 @@ wen_engine *model_args_open_engine(const ModelArgs *a, wen_model *model, int max
     wen_adapter_use uses[ARG_LIST_MAX];
     wen_engine *engine = NULL;
     wen_error err;
+    options.speculation = a->speculation;
+    options.draft = a->draft ? model_args_open(a, a->draft, WEN_LOAD_ALL) : NULL;
+    if (a->draft && !options.draft)
+        return NULL;
     bool ok = true;
     options.context = (int)a->context;
     options.kv_type = a->kv_type;
@@ -234,5 +260,6 @@ wen_engine *model_args_open_engine(const ModelArgs *a, wen_model *model, int max
         term_note("%s", err.message);
     for (int i = 0; i < options.n_adapters; i++)
         wen_adapter_close(uses[i].adapter); /* the engine has its own reference */
+    wen_model_close(options.draft);         /* likewise */
     return engine;
 }

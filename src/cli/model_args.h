@@ -8,26 +8,29 @@
 typedef struct ModelArgs {
     const char *device, *template_file, *yarn, *kv_type, *kv_memory;
     int64_t n_threads, context;
-    bool pulls;    /* a model that is not here is fetched without a question */
-    ArgList loras; /* DIR[:SCALE] */
+    bool pulls;                    /* a model that is not here is fetched without a question */
+    ArgList loras;                 /* DIR[:SCALE] */
+    const char *speculate, *draft; /* how, and the draft model's path */
     /* Read from these by model_args_check. */
     double yarn_factor;
     int yarn_original;
     size_t kv_bytes;
+    wen_speculation speculation;
 } ModelArgs;
 
 ModelArgs model_args_defaults(void);
 
 /* Which of the options a command has. */
 enum {
-    MODEL_ARGS_WEIGHTS = 1,  /* --device --threads --yarn --pull */
-    MODEL_ARGS_CONTEXT = 2,  /* --ctx --kv */
-    MODEL_ARGS_MEMORY = 4,   /* --kv-memory */
-    MODEL_ARGS_TEMPLATE = 8, /* --template */
-    MODEL_ARGS_LORA = 16,    /* --lora */
-    MODEL_ARGS_ALL = 31,
+    MODEL_ARGS_WEIGHTS = 1,    /* --device --threads --yarn --pull */
+    MODEL_ARGS_CONTEXT = 2,    /* --ctx --kv */
+    MODEL_ARGS_MEMORY = 4,     /* --kv-memory */
+    MODEL_ARGS_TEMPLATE = 8,   /* --template */
+    MODEL_ARGS_LORA = 16,      /* --lora */
+    MODEL_ARGS_SPECULATE = 32, /* --speculate --draft */
+    MODEL_ARGS_ALL = 63,
 };
-/* Writes their entries to options[n] and on; returns the new n. There is room for 10. */
+/* Writes their entries, at most 12, to options[n] and on; returns the new n. */
 int model_args_put(ModelArgs *args, int which, Arg *options, int n);
 
 /* The options that hold more than a number. False: wrong usage, in words. */

@@ -341,6 +341,8 @@ static void sample_task(void *context, int task, int worker)
     const int n = job->logits.cols;
     const float *x = job->logits.data + (size_t)task * (size_t)job->logits.stride;
     Sampled *out = &job->out[task];
+    if (row->n_allowed == 0)
+        return;
     Space space = space_of(job->cpu, worker, n);
     const int n_allowed = row->n_allowed < n ? row->n_allowed : n;
     ASSERT(n_allowed > 0 && row->n_top >= 0 && row->n_top <= SAMPLE_TOP_MAX);

@@ -10,6 +10,7 @@
 #ifndef WEN_ENGINE_ENGINE_H
 #define WEN_ENGINE_ENGINE_H
 
+#include "engine/speculation.h"
 #include "model/adapter.h"
 #include "model/forward.h"
 #include "model/kv.h"
@@ -34,6 +35,15 @@ typedef struct EngineOptions {
     int max_batch_tokens;   /* of one step; 0: ENGINE_BATCH_TOKENS */
     const int32_t *eos_ids; /* in addition to the configuration's; borrowed during open */
     int n_eos;
+    /* Speculation (speculation.h): bits 1 << DraftSource; 0: none. No answer depends on it. */
+    unsigned speculation;
+    /* With DRAFT_MODEL; borrowed until close. Its tokenizer must be the engine's. */
+    Model *draft_model;
+    const Tokenizer *draft_tokenizer;
+    int n_drafts; /* always so many; 0: as many as pay, which is what to want outside of tests */
+    /* In place of draft_lookup, with DRAFT_LOOKUP: a caller who knows better. NULL: none does. */
+    int (*propose)(void *context, const int32_t *ids, int n_ids, int n_max, int32_t *drafts);
+    void *propose_context;
 } EngineOptions;
 
 typedef struct Sampling {
@@ -104,6 +114,8 @@ typedef struct Usage {
     int prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens;
     bool context_is_full;    /* FINISH_LENGTH because of the context, not max_tokens */
     bool thought_was_closed; /* by the budget, the answer's room or the loop guard */
+    int drafted_tokens;      /* tried ahead (speculation.h), */
+    int accepted_tokens;     /* and found to be what came */
     double prefill_seconds;  /* from the first step to the first token drawn */
     double decode_seconds;   /* from then to the end */
 } Usage;
@@ -139,6 +151,8 @@ int engine_context(const Engine *engine);
 
 /* Device memory that the activations of a step take: for plans. */
 size_t engine_step_bytes(const Config *c, int max_batch_tokens, int max_sequences, int context);
+/* Reserves what the backend's operations need for steps of that size. */
+bool engine_reserve(Model *model, int max_batch_tokens, int max_sequences, Error *err) MUST_USE;
 
 /* Whether a request is in order: a prompt that does not fit is an error with both numbers, as are
  * ids out of range. The one function that any thread may call at any time. */
@@ -162,6 +176,8 @@ typedef struct EngineStats {
     int n_pages, n_pages_held, n_pages_cached;
     uint64_t n_steps, n_preemptions;
     uint64_t prompt_tokens, cached_tokens, generated_tokens;
+    uint64_t n_drafts; /* times that a sequence had some */
+    uint64_t drafted_tokens, accepted_tokens;
 } EngineStats;
 EngineStats engine_stats(const Engine *engine);
 

@@ -1,17 +1,22 @@
-/* The engine's inside, shared by engine.c, adapted.c and score.c. */
+/* The engine's inside, shared by engine.c, engine_step.c, adapted.c and score.c. */
 #ifndef WEN_ENGINE_ENGINE_STATE_H
 #define WEN_ENGINE_ENGINE_STATE_H
 
-#include "engine/sequence.h"
+#include "engine/drafter.h"
 
-/* A sequence's part of the step being made: rows first_row .. of the batch. */
+/* A sequence's part of the step being made: rows first_row .. of the batch, its drafts last. */
 typedef struct Planned {
     Sequence *sequence;
     int first_row, n_rows;
+    bool is_prompt;   /* not a stream that waits for its next token */
+    int first_logits; /* row of the logits that belongs to row 0, if that had any */
+    int n_true;       /* rows whose tokens, and all before, stand in the sequence's ids */
+    int drawn_row;    /* whose logits the next token is drawn from; -1: none */
 } Planned;
 
 struct Engine {
     Model *model;
+    EngineOptions options;
     SequenceRules rules;
     KvPages kv;
     Step step; /* lifetime: step; made once */
@@ -29,13 +34,23 @@ struct Engine {
     Planned *planned; /* [max_sequences] */
     int n_planned, n_planned_tokens;
     double token_seconds; /* what a prompt's token took lately; 0: not known yet */
+    StepCost step_cost;   /* of steps without prompts */
+    Drafter *drafter;     /* NULL: no draft model */
     int32_t *host_ids, *host_positions, *host_rows; /* [max_batch_tokens] */
     SeqSpan *host_spans;                            /* [max_sequences] */
     AdaptedRows *adapted;                           /* [max_sequences * ENGINE_ADAPTERS_MAX] */
-    SampleRow *sample_rows;                         /* [max_sequences] */
-    Sampled *sampled;                               /* [max_sequences] */
+    SampleRow *sample_rows;                         /* [max_sequences + DRAFT_ROWS_MAX] */
+    Sampled *sampled;                               /* likewise */
     EngineStats stats;
 };
+
+/* ---- engine.c ------------------------------------------------------------------------------- */
+
+void sequence_list_push(Sequence ***list, int *n, int *n_max, Sequence *s, bool at_front);
+void sequence_list_remove(Sequence **list, int *n, const Sequence *s);
+void engine_drop_pages(Engine *e, Sequence *s);
+/* It is done: it waits and runs no more, and its pages are free. */
+void engine_retire(Engine *e, Sequence *s);
 
 /* ---- adapted.c: adapters of the sequences of a step ----------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* See sequence.h. The order of things when a token arrives: end of sequence, token event, parser,
  * stop strings, limits, then the thought's budget and loop guard, then the grammar's own tokens. */
-#include "engine/sequence.h"
+#include "engine/sequence_parts.h"
 
 #include "base/bug.h"
 #include "base/clock.h"
@@ -266,7 +266,7 @@ static bool seen_open(Sequence *s, int n_ids_max, Error *err)
 /* ---- The grammar ----------------------------------------------------------------------------- */
 
 /* Thoughts are free, and the answer begins with the first token that is not one's opening. */
-static bool grammar_rules_now(const Sequence *s)
+bool sequence_is_ruled(const Sequence *s)
 {
     return s->matcher && reply_state(s->reply) != REPLY_IN_THINKING;
 }
@@ -282,13 +282,13 @@ static void mask_set(uint32_t *mask, int32_t id, bool is_allowed)
     mask[id / 32] = is_allowed ? mask[id / 32] | bit : mask[id / 32] & ~bit;
 }
 
-/* What the next token may be; NULL: anything. */
-static const uint32_t *make_mask(Sequence *s)
+/* What the next token may be where `matcher` stands; NULL: anything. */
+static const uint32_t *make_mask(Sequence *s, Matcher *matcher)
 {
     const SequenceRules *rules = s->rules;
     if (!s->matcher)
         return NULL;
-    if (!grammar_rules_now(s)) {
+    if (!sequence_is_ruled(s)) {
         /* A call inside of the thought would get around the grammar: the thought is closed first.
          */
         memset(s->mask, 0xFF, sizeof *s->mask * (size_t)grammar_trie(s->request.grammar)->n_words);
@@ -296,16 +296,16 @@ static const uint32_t *make_mask(Sequence *s)
             mask_set(s->mask, rules->call_id, false);
         return s->mask;
     }
-    matcher_mask(s->matcher, s->mask);
+    matcher_mask(matcher, s->mask);
     if (may_open_thought(s))
         mask_set(s->mask, rules->think_id, true);
-    for (int i = 0; i < rules->n_eos && matcher_may_end(s->matcher); i++)
+    for (int i = 0; i < rules->n_eos && matcher_may_end(matcher); i++)
         if (rules->eos_ids[i] < tokenizer_n_tokens(rules->tokenizer))
             mask_set(s->mask, rules->eos_ids[i], true);
     return s->mask;
 }
 
-SampleRow sequence_sample_row(Sequence *s)
+SampleRow sequence_sample_row_at(Sequence *s, Matcher *matcher, int position)
 {
     const Sampling *p = &s->request.sampling;
     return (SampleRow){
@@ -317,7 +317,7 @@ SampleRow sequence_sample_row(Sequence *s)
         .presence_penalty = p->presence_penalty,
         .frequency_penalty = p->frequency_penalty,
         .seed = p->seed,
-        .position = (uint64_t)s->ids.n,
+        .position = (uint64_t)position,
         .n_allowed = tokenizer_n_tokens(s->rules->tokenizer),
         .seen_ids = s->seen_ids,
         .seen_counts = s->seen_counts,
@@ -325,9 +325,14 @@ SampleRow sequence_sample_row(Sequence *s)
         .bias_ids = p->bias_ids,
         .bias = p->bias,
         .n_bias = p->n_bias,
-        .mask = make_mask(s),
+        .mask = make_mask(s, matcher),
         .n_top = s->request.n_logprobs > 0 ? s->request.n_logprobs : 0,
     };
+}
+
+SampleRow sequence_sample_row(Sequence *s)
+{
+    return sequence_sample_row_at(s, s->matcher, s->ids.n);
 }
 
 /* ---- Text, stop strings ---------------------------------------------------------------------- */
@@ -390,7 +395,7 @@ static bool drain_reply(Sequence *s)
 
 /* ---- The state machine ----------------------------------------------------------------------- */
 
-static bool is_eos(const Sequence *s, int32_t id)
+bool sequence_is_end(const Sequence *s, int32_t id)
 {
     for (int i = 0; i < s->rules->n_eos; i++)
         if (s->rules->eos_ids[i] == id)
@@ -478,7 +483,7 @@ static void close_thought(Sequence *s)
 {
     s->thought_is_closed = true;
     s->usage.thought_was_closed = true;
-    if (take_all(s, &s->rules->close_thought) && grammar_rules_now(s))
+    if (take_all(s, &s->rules->close_thought) && sequence_is_ruled(s))
         take_forced(s);
 }
 
@@ -531,7 +536,7 @@ void sequence_accept(Sequence *s, const Sampled *sampled)
         s->first_token = clock_seconds();
         s->usage.prefill_seconds = s->first_token - s->started;
     }
-    if (is_eos(s, sampled->id)) {
+    if (sequence_is_end(s, sampled->id)) {
         /* An end inside the thought would leave the user without an answer: ask for it. */
         if (can_close_thought(s) && !s->request.no_answer_room) {
             close_thought(s);
@@ -543,15 +548,15 @@ void sequence_accept(Sequence *s, const Sampled *sampled)
         return;
     }
     bool is_cut = is_inside_character(s, sampled->id);
-    bool ruled = grammar_rules_now(s);
+    bool ruled = sequence_is_ruled(s);
     if (!take_token(s, sampled, false))
         return;
     if (can_close_thought(s) && !is_cut &&
         (reply_n_thinking_ids(s->reply) >= s->budget || is_looping(s)))
         close_thought(s);
-    else if (ruled && grammar_rules_now(s))
+    else if (ruled && sequence_is_ruled(s))
         follow_grammar(s, sampled->id);
-    else if (grammar_rules_now(s) && take_all(s, &s->rules->behind_thought))
+    else if (sequence_is_ruled(s) && take_all(s, &s->rules->behind_thought))
         take_forced(s); /* the model has closed its thought */
 }
 
@@ -576,13 +581,10 @@ Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *re
     s->end_id = -1;
     copy_request(s, request);
     int n_ids_max = request->n_prompt + s->request.max_tokens;
-    s->n_pages_max = (n_ids_max + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+    int n_pages_max = (n_ids_max + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
     s->ids.data = mem_try_alloc(sizeof(int32_t) * (size_t)n_ids_max, "a request", err);
-    s->pages =
-        arena_try_alloc(&s->arena, sizeof(int32_t) * (size_t)s->n_pages_max, "a request", err);
-    s->keys =
-        arena_try_alloc(&s->arena, sizeof(uint64_t) * (size_t)s->n_pages_max, "a request", err);
-    if (!s->ids.data || !s->pages || !s->keys)
+    if (!s->ids.data || !page_table_open(&s->kv, &s->arena, n_pages_max, err) ||
+        (rules->has_draft_model && !page_table_open(&s->draft_kv, &s->arena, n_pages_max, err)))
         goto fail;
     memcpy(s->ids.data, request->prompt, sizeof(int32_t) * (size_t)request->n_prompt);
     s->ids.n = request->n_prompt;
@@ -597,7 +599,7 @@ Sequence *sequence_new(const SequenceRules *rules, int64_t id, const Request *re
         goto fail;
     if (s->budget == 0 && can_close_thought(s))
         close_thought(s);
-    else if (grammar_rules_now(s) && !may_open_thought(s))
+    else if (sequence_is_ruled(s) && !may_open_thought(s))
         take_forced(s);
     return s;
 fail:
@@ -611,6 +613,7 @@ void sequence_free(Sequence *s)
         return;
     reply_free(s->reply);
     matcher_free(s->matcher);
+    matcher_free(s->draft_matcher);
     ids_free(&s->ids);
     buf_free(&s->pending);
     buf_free(&s->event_text);

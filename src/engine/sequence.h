@@ -4,6 +4,7 @@
 #define WEN_ENGINE_SEQUENCE_H
 
 #include "engine/engine.h"
+#include "engine/page_table.h"
 
 /* What generation is about, the same for all sequences of an engine. */
 typedef struct SequenceRules {
@@ -14,6 +15,7 @@ typedef struct SequenceRules {
     Ids close_thought;  /* the text that ends a thought early, as ids; empty: model cannot think */
     Ids behind_thought; /* what stands between a thought and an answer that has a grammar */
     int32_t think_id, call_id; /* <think>, <tool_call>; -1: the model has none */
+    bool has_draft_model;
 } SequenceRules;
 
 typedef enum SequenceState { SEQUENCE_WAITING, SEQUENCE_RUNNING, SEQUENCE_DONE } SequenceState;
@@ -25,16 +27,23 @@ typedef struct Sequence {
     Request request; /* its arrays point into `arena` */
     uint64_t salt;   /* the first page's prefix key: what beside tokens decides keys and values */
 
-    Ids ids;        /* prompt, then everything generated or forced */
-    int n_computed; /* of these, how many have keys and values */
-    int n_cached;   /* of the prompt, found in shared pages */
-    int32_t *pages; /* page table, [n_pages] */
-    uint64_t *keys; /* prefix key of each full page */
-    int n_pages, n_pages_max;
+    Ids ids;      /* prompt, then everything generated or forced */
+    PageTable kv; /* their keys and values */
+    int n_cached; /* of the prompt, found in shared pages */
+
+    /* What might come behind ids: engine_step.c puts it into the batch, as far as it is computed.
+     * Only sequence_accept ever adds to ids. */
+    int32_t drafts[DRAFTS_MAX];
+    int n_drafts;
+    DraftSource draft_source;
+    Acceptance acceptance[N_DRAFT_SOURCES];
+    PageTable draft_kv;     /* the draft model's own; n_computed counts ids, not drafts */
+    int n_drafts_computed;  /* drafts that have keys and values behind those */
+    Matcher *draft_matcher; /* where the answer would stand behind the drafts; NULL: none yet */
 
     ReplyParser *reply;
-    StreamDecoder utf8;     /* to know whether a character is unfinished */
-    int32_t end_id; /* the end token that was drawn, or -1 */
+    StreamDecoder utf8; /* to know whether a character is unfinished */
+    int32_t end_id;     /* the end token that was drawn, or -1 */
     float end_logprob;
     bool thought_is_closed; /* we closed it */
     int budget;             /* effective: tokens of thought, or INT_MAX */
@@ -74,6 +83,18 @@ void sequence_accept(Sequence *s, const Sampled *sampled);
 void sequence_finish(Sequence *s, FinishReason reason);
 /* How its next token is to be drawn; borrows from s. Computes the grammar's mask. */
 SampleRow sequence_sample_row(Sequence *s);
+
+/* Forgets the drafts: those to come stand behind ids as they are now. */
+void sequence_begin_drafts(Sequence *s);
+/* How many drafts could be of use: all but the last token of a request come with a next one. */
+int sequence_drafts_max(const Sequence *s);
+/* Takes a draft, and behind it what the grammar leaves no choice about. False: it was not taken, as
+ * the grammar forbids it, or it ends the answer; no more are wanted. */
+bool sequence_push_draft(Sequence *s, int32_t id);
+/* How a draft model is to draw the token behind the drafts. Borrows from s, as
+ * sequence_sample_row does, and has its penalties of ids alone. */
+SampleRow sequence_draft_row(Sequence *s);
+
 bool sequence_next_event(Sequence *s, Event *event);
 
 #endif

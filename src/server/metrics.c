@@ -149,6 +149,9 @@ static const EngineLine engine_lines[] = {
     {"num_preemptions_total", "counter", "Replies that gave their pages back for a while"},
     {"prompt_tokens_total", "counter", "Prompt tokens"},
     {"generation_tokens_total", "counter", "Generated tokens"},
+    {"spec_decode_num_drafts_total", "counter", "Times that a reply had tokens tried ahead"},
+    {"spec_decode_num_draft_tokens_total", "counter", "Tokens tried ahead"},
+    {"spec_decode_num_accepted_tokens_total", "counter", "Of these, tokens that came"},
 };
 enum { N_ENGINE_LINES = sizeof engine_lines / sizeof *engine_lines };
 
@@ -167,6 +170,9 @@ void metrics_put_engines(Buf *out, const char *const *models, const wen_engine_s
                 (double)s->n_preemptions,
                 (double)s->prompt_tokens,
                 (double)s->generated_tokens,
+                (double)s->n_drafts,
+                (double)s->drafted_tokens,
+                (double)s->accepted_tokens,
             };
             put_line(out, engine_lines[i].name, models[k], values[i]);
         }

@@ -90,11 +90,16 @@ static void *run_janitor(void *argument)
 
 /* ---- Loading --------------------------------------------------------------------------------- */
 
-static size_t expected_bytes(const Models *m, const ServedModel *s, wen_error *err)
+static const char *draft_path(const Models *m, const ServedModel *s)
+{
+    return s == &m->items[0] ? m->options.draft_path : NULL;
+}
+
+static size_t weights_of(const Models *m, const char *path, wen_error *err)
 {
     wen_model_options options = m->model_options;
     options.load = WEN_LOAD_HEADERS;
-    wen_model *headers = wen_model_open(s->path, &options, err);
+    wen_model *headers = wen_model_open(path, &options, err);
     char *text = headers ? wen_model_info(headers, 0, NULL, err) : NULL;
     json_t *info = text ? json_loads(text, 0, NULL) : NULL;
     json_t *bytes = json_object_get(json_object_get(info, "memory"), "weights_bytes");
@@ -102,6 +107,14 @@ static size_t expected_bytes(const Models *m, const ServedModel *s, wen_error *e
     json_decref(info);
     wen_free(text);
     wen_model_close(headers);
+    return n;
+}
+
+static size_t expected_bytes(const Models *m, const ServedModel *s, wen_error *err)
+{
+    size_t n = weights_of(m, s->path, err);
+    if (draft_path(m, s) && err->code == WEN_ERROR_NONE)
+        n += weights_of(m, draft_path(m, s), err);
     return n;
 }
 
@@ -146,8 +159,14 @@ static bool open_files(Models *m, ServedModel *s, wen_error *err)
     int n_running = engine.max_sequences ? engine.max_sequences : 64;
     s->n_asked_max = n_running + m->options.max_queued;
     engine.max_replies = s->n_asked_max + n_running; /* some that were let go may still be ending */
+    const char *draft = draft_path(m, s);
     s->model = wen_model_open(s->path, &m->model_options, err);
-    s->engine = s->model ? wen_engine_open(s->model, &engine, err) : NULL;
+    engine.draft = s->model && draft ? wen_model_open(draft, &m->model_options, err) : NULL;
+    if (engine.speculation == WEN_SPECULATE_DRAFT && !draft)
+        engine.speculation = WEN_SPECULATE_AUTO; /* the others have no draft model */
+    bool is_complete = s->model && (!draft || engine.draft);
+    s->engine = is_complete ? wen_engine_open(s->model, &engine, err) : NULL;
+    wen_model_close(engine.draft); /* the engine has its own reference */
     char *info = s->engine
                      ? wen_model_info(s->model, wen_engine_context(s->engine), engine.kv_type, err)
                      : NULL;

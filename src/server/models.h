@@ -28,9 +28,10 @@ typedef struct ModelsOptions {
     int n_aliases;
     wen_model_options model;
     wen_engine_options engine;
-    size_t memory_bytes; /* of weights, all models together; 0: no limit */
-    double idle_seconds; /* unload after so long without a request; 0: never */
-    int max_queued;      /* replies that may wait behind the running ones, of one model */
+    const char *draft_path; /* draft model of the first one (wen_engine_options); NULL: none */
+    size_t memory_bytes;    /* of weights, all models together; 0: no limit */
+    double idle_seconds;    /* unload after so long without a request; 0: never */
+    int max_queued;         /* replies that may wait behind the running ones, of one model */
     Log *log;
 } ModelsOptions;
 

@@ -1,6 +1,7 @@
 /* See grammar.h: grammars, matchers, and the front ends that are a line. */
 #include "text/grammar_parts.h"
 
+#include "base/bug.h"
 #include "base/utf8.h"
 #include "text/rx_parse.h"
 
@@ -130,6 +131,12 @@ void matcher_free(Matcher *m)
         m->after->before = m->before;
     grammar_unref(m->grammar);
     mem_free(m);
+}
+
+void matcher_follow(Matcher *m, const Matcher *other)
+{
+    ASSERT(m->grammar == other->grammar);
+    m->state = other->state;
 }
 
 static State step_id(Grammar *g, State s, int32_t id)

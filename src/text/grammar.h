@@ -64,6 +64,8 @@ typedef struct Matcher Matcher;
 Matcher *matcher_new(Grammar *g);
 void matcher_free(Matcher *m); /* NULL is fine */
 
+/* m stands where `other`, of the same grammar, stands. */
+void matcher_follow(Matcher *m, const Matcher *other);
 /* Takes a token. False: it is not allowed here, and nothing has changed. */
 bool matcher_accept(Matcher *m, int32_t id);
 /* The text may end here. */

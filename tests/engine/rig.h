@@ -18,24 +18,34 @@ typedef struct Rig {
     Tokenizer *tokenizer;
 } Rig;
 
-/* Makes (once a program) a model of that shape and type with tools/make_model and opens it. */
-static inline Rig rig_open(const char *shape, const char *type, int n_threads)
+static inline Rig rig_open_file(const char *path, int n_threads)
 {
     Rig rig = {0};
     Error err = {0};
-    char name[128], path[512], command[1400];
-    const char *build = getenv("WEN_BUILD");
-    snprintf(name, sizeof name, "%s-%s.gguf", shape, type);
-    snprintf(path, sizeof path, "%s", test_temp(name));
-    snprintf(command, sizeof command, "%s/tools/make_model %s %s --type %s --seed 1 >/dev/null",
-             build ? build : "build/release", shape, path, type);
-    if (!file_exists(path))
-        assert_int_equal(system(command), 0);
     assert_ok(rig.backend = backend_open("cpu", n_threads, &err));
     assert_ok(rig.package = package_open(path, true, &err));
     assert_ok(rig.model = model_open(rig.package, rig.backend, NULL, &err));
     assert_ok(rig.tokenizer = assets_tokenizer(rig.package, &err));
     return rig;
+}
+
+/* Makes (once a program) a model of that shape and type with tools/make_model and opens it. */
+static inline Rig rig_open_seed(const char *shape, const char *type, int seed, int n_threads)
+{
+    char name[128], path[512], command[1400];
+    const char *build = getenv("WEN_BUILD");
+    snprintf(name, sizeof name, "%s-%s-%d.gguf", shape, type, seed);
+    snprintf(path, sizeof path, "%s", test_temp(name));
+    snprintf(command, sizeof command, "%s/tools/make_model %s %s --type %s --seed %d >/dev/null",
+             build ? build : "build/release", shape, path, type, seed);
+    if (!file_exists(path))
+        assert_int_equal(system(command), 0);
+    return rig_open_file(path, n_threads);
+}
+
+static inline Rig rig_open(const char *shape, const char *type, int n_threads)
+{
+    return rig_open_seed(shape, type, 1, n_threads);
 }
 
 static inline void rig_close(Rig *rig)
