@@ -327,15 +327,13 @@ static void equal_noise_draws_equal_tokens(void **state)
     engine_close(engine);
 }
 
-/* The built-in model quotes people's words before it judges them, so what it looks up comes true.
- */
+/* The built-in model sorts by writing the list again with a word more: what it looks up comes true. */
 static void quoting_is_found_by_lookup(void **state)
 {
     (void)state;
     static const char text[] =
-        "<|im_start|>user\nKnights tell the truth, knaves lie. Eva says: \"At least one of us is a "
-        "knight.\" Tom says: \"Leo and I are the same kind.\" Leo says: \"Tom and I are the same "
-        "kind.\" What are they?<|im_end|>\n<|im_start|>assistant\n<think>\n";
+        "<|im_start|>user\nSort alphabetically: window, garden, eistand, shopply, candle, dear, "
+        "defend<|im_end|>\n<|im_start|>assistant\n<think>\n";
     Error err = {0};
     Ids prompt = {0};
     Rig builtin = rig_open_file("models/wen.gguf", 1), tiny = rig;
