@@ -327,7 +327,8 @@ static void equal_noise_draws_equal_tokens(void **state)
     engine_close(engine);
 }
 
-/* The built-in model sorts by writing the list again with a word more: what it looks up comes true. */
+/* The built-in model sorts by writing the list again with a word more: what is looked up comes true.
+ */
 static void quoting_is_found_by_lookup(void **state)
 {
     (void)state;
