@@ -327,8 +327,7 @@ static void equal_noise_draws_equal_tokens(void **state)
     engine_close(engine);
 }
 
-/* The built-in model sorts by writing the list again with a word more: what is looked up comes true.
- */
+/* The built-in model sorts by writing the list again with a word more: lookup finds it. */
 static void quoting_is_found_by_lookup(void **state)
 {
     (void)state;
