@@ -34,7 +34,8 @@ class wen_adapter_use(Structure):
 class wen_engine_options(Structure):
     _fields_ = [("context", c_int), ("kv_type", c_char_p), ("kv_bytes", c_size_t),
                 ("max_sequences", c_int), ("max_replies", c_int),
-                ("adapters", POINTER(wen_adapter_use)), ("n_adapters", c_int)]
+                ("adapters", POINTER(wen_adapter_use)), ("n_adapters", c_int),
+                ("speculation", c_int), ("draft", c_void_p)]
 
 
 class wen_sampling(Structure):
@@ -60,7 +61,8 @@ class wen_request(Structure):
 class wen_usage(Structure):
     _fields_ = [("prompt_tokens", c_int), ("cached_tokens", c_int), ("completion_tokens", c_int),
                 ("reasoning_tokens", c_int), ("context_is_full", c_bool),
-                ("thought_was_closed", c_bool), ("prefill_seconds", c_double),
+                ("thought_was_closed", c_bool), ("drafted_tokens", c_int),
+                ("accepted_tokens", c_int), ("prefill_seconds", c_double),
                 ("decode_seconds", c_double)]
 
 
