@@ -1,7 +1,6 @@
 /* See hub_show.h. */
 #include "cli/hub_show.h"
 
-#include "base/clock.h"
 #include "cli/term.h"
 
 #include <stdio.h>
@@ -36,9 +35,7 @@ static const char *show_time(double seconds, char out[SHOWN_MAX])
 
 typedef struct Shown {
     PullConsent consent;
-    bool was_refused, was_interrupted;
-    double started;
-    uint64_t bytes_before;
+    bool was_interrupted;
 } Shown;
 
 static bool is_yes(void)
@@ -61,13 +58,14 @@ static bool show_plan(Shown *shown, const HubEvent *e)
               e->done_bytes ? show_bytes(e->done_bytes, here) : "", e->store,
               show_bytes(e->free_bytes, room));
     buf_free(&name);
-    shown->bytes_before = e->done_bytes;
-    if (shown->consent == PULL_ASKED_FOR)
-        return true;
-    fputs("Pull it? [Y/n] ", stderr);
-    fflush(stderr);
-    shown->was_refused = !is_yes();
-    return !shown->was_refused;
+    if (shown->consent == PULL_CONFIRMED) {
+        fputs("Pull it? [Y/n] ", stderr);
+        fflush(stderr);
+        if (!is_yes())
+            return false;
+    }
+    term_catch_interrupts(); /* until here Ctrl-C may end the program at once */
+    return true;
 }
 
 static void show_progress(const HubEvent *e)
@@ -105,11 +103,10 @@ static bool on_event(void *context, const HubEvent *e)
 
 char *show_pull(HubName *name, const HubPullOptions *options, PullConsent consent, Error *err)
 {
-    Shown shown = {.consent = consent, .started = clock_seconds()};
+    Shown shown = {.consent = consent};
     HubPullOptions with_events = *options;
     with_events.on_event = on_event;
     with_events.context = &shown;
-    term_catch_interrupts();
     char *path = hub_pull(name, &with_events, err);
     term_progress(NULL);
     term_release_interrupts();

@@ -139,6 +139,7 @@ void hub_access_prepare(const HubAccess *a, CURL *easy, const char *url)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)LOW_SPEED_S);
+    /* A connection a request: HTTP/2 would put them all on one, where one loss stops all. */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     if (first_env(bundles))
         curl_easy_setopt(easy, CURLOPT_CAINFO, first_env(bundles));

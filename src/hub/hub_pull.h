@@ -7,7 +7,7 @@
 typedef enum HubEventKind {
     HUB_EVENT_PLAN,     /* what will be fetched; nothing has been yet */
     HUB_EVENT_PROGRESS, /* a few times a second */
-    HUB_EVENT_RETRY,    /* a connection failed and will be tried again: `message` says why */
+    HUB_EVENT_RETRY,    /* a request brought nothing and is tried again: `message` says why */
 } HubEventKind;
 
 typedef struct HubEvent {

@@ -4,6 +4,8 @@
 
 #include "hub/repo_files.h"
 
+#include <jansson.h>
+
 #define HUB_MANIFEST ".wen.json"
 #define HUB_UNFINISHED_DIR ".unfinished"
 
@@ -15,6 +17,9 @@ char *hub_store_path(const HubName *name, bool is_unfinished, Error *err) MUST_U
 int hub_lock(const HubName *name, Error *err) MUST_USE;
 void hub_unlock(const HubName *name, int lock); /* -1 is fine */
 
+/* A JSON file in a folder; NULL: there is none, or it is not JSON. */
+json_t *hub_json_read(const char *dir, const char *name, size_t bytes_max);
+
 /* The manifest in a model's folder. Reading: false for none, or one that is not a manifest. */
 bool hub_manifest_read(const char *dir, RepoFiles *files);
 bool hub_manifest_write(const char *dir, const HubName *name, const RepoFiles *files,
@@ -23,10 +28,10 @@ bool hub_manifest_write(const char *dir, const HubName *name, const RepoFiles *f
 /* Whether every file of a manifest lies there with its size. */
 bool hub_folder_is_whole(const char *dir, const RepoFiles *files);
 
-/* Adds every whole model that lies in a folder: safetensors, and each GGUF quantization. `name`
- * says the site and repository. */
+/* hub_list.c: adds every whole model that lies in a folder: safetensors, and each GGUF
+ * quantization. `name` says the site and repository. */
 void hub_list_add_folder(HubList *list, const HubName *name, HubPlace place, const char *dir);
-/* Adds what other tools' caches hold; hub_caches.c. */
+/* hub_caches.c: adds what other tools' caches hold. */
 void hub_list_add_caches(HubList *list);
 
 #endif

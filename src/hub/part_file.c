@@ -262,12 +262,17 @@ void part_reset(PartFile *p)
     count(p);
 }
 
+bool part_sync(PartFile *p, Error *err)
+{
+    /* An older list's longer contents may have been here before. */
+    return (ftruncate(p->fd, (off_t)p->file.bytes) == 0 && fsync(p->fd) == 0) ||
+           error_set_errno(err, "writing %s", p->part_path);
+}
+
 bool part_finish(PartFile *p, Error *err)
 {
-    bool ok = (ftruncate(p->fd, (off_t)p->file.bytes) == 0 && fsync(p->fd) == 0) ||
-              error_set_errno(err, "writing %s", p->part_path);
-    if (ok && rename(p->part_path, p->file.path) != 0)
-        ok = error_set_errno(err, "renaming %s to %s", p->part_path, p->file.path);
+    bool ok = rename(p->part_path, p->file.path) == 0 ||
+              error_set_errno(err, "renaming %s to %s", p->part_path, p->file.path);
     if (ok)
         unlink(p->state_path);
     part_close(p);

@@ -39,7 +39,9 @@ const RepoFile *part_file(const PartFile *part);
 
 /* Forgets all bytes. Nothing may be claimed. */
 void part_reset(PartFile *part);
-/* Syncs, gives the file its name, removes the table; frees `part` either way. */
+/* To the disk; from any thread, when the file is whole. */
+bool part_sync(PartFile *part, Error *err) MUST_USE;
+/* Gives the file its name, removes the table; frees `part` either way. */
 bool part_finish(PartFile *part, Error *err) MUST_USE;
 
 #endif

@@ -206,6 +206,24 @@ static bool shards_are_whole(const RepoFiles *files, Error *err)
     return true;
 }
 
+/* Two models of one quantization, "A-Q8_0.gguf" and "B-Q8_0.gguf", have one name here. */
+static bool is_one_model(const RepoFiles *files, const char *variant, Error *err)
+{
+    Str first = {0}, stem;
+    int part, n_parts;
+    for (int i = 0; i < files->n; i++) {
+        if (!gguf_stem(files->items[i].path, &stem, &part, &n_parts))
+            continue;
+        if (first.data && !str_equal(first, stem))
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "has several models of %s (%.*s, %.*s): fetch the file of one, and "
+                             "give its path",
+                             variant, STR_ARG(first), STR_ARG(stem));
+        first = stem;
+    }
+    return true;
+}
+
 /* ---- Choosing -------------------------------------------------------------------------------- */
 
 static int compare_variants(const void *a, const void *b) { return strcmp(a, b); }
@@ -282,7 +300,7 @@ bool repo_choose(RepoFiles *files, char *variant, Error *err)
     }
     files->n = n_kept;
     snprintf(variant, HUB_VARIANT_MAX, "%.*s", HUB_VARIANT_MAX - 1, picked);
-    return shards_are_whole(files, err);
+    return is_one_model(files, variant, err) && shards_are_whole(files, err);
 }
 
 const char *repo_open_path(const RepoFiles *files)

@@ -1,27 +1,22 @@
 /* See transfer.h.
  *
- * One curl multi handle, a slot a connection. A slot has a piece of a file; when its request ends -
- * piece complete, connection cut, redirect - the slot decides what is next for that piece. A file
- * that gained bytes is asked again at once; one that did not waits, each time longer, and ends the
- * pull after options->n_tries. */
+ * One curl multi handle, a slot a connection. A slot has a piece of a file until its request ends;
+ * what is missing then is claimed by the next idle slot. A file that gained bytes is asked again at
+ * once; one that did not waits, each time longer, and ends the pull after options->n_tries. */
 #include "hub/transfer.h"
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "hub/hub_sites.h"
-#include "hub/verifier.h"
+#include "hub/slot.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 enum {
     SLOTS_MAX = 32,
     CONNECTIONS = 8,
     TRIES = 5,
-    REDIRECTS_MAX = 10,
     POLL_MS = 100,
     BAD_HASHES_MAX = 2,
 };
@@ -31,33 +26,6 @@ enum {
 #define RATE_OVER_S 5.0
 #define HURRY_AFTER_S 5.0
 #define HURRY_FACTOR 5.0 /* slower than the best connection by this */
-
-typedef struct Download {
-    PartFile *part; /* NULL: not begun, or finished */
-    VerifierJob *job;
-    char *url, *direct_url; /* the hub's; where it led, until that fails */
-    int n_active, n_failures, n_bad;
-    double not_before;
-    bool knows_no_ranges;
-} Download;
-
-typedef struct Slot {
-    CURL *easy;
-    Download *download; /* NULL: idle */
-    const RepoFile *file;
-    uint64_t begin, at, end; /* asked from, received up to, asked to */
-    long status;
-    int n_redirects;
-    bool is_whole_file; /* no range was asked for */
-    bool is_direct;     /* asked where the hub had led, not the hub */
-    double retry_after_s, asked_at;
-    uint64_t asked_from;
-    bool is_hurried; /* this piece was taken off a slow connection */
-    char error_code[64];
-    Error error;   /* what our own callbacks found */
-    bool is_fatal; /* error: trying again will not help */
-    bool is_changed;
-} Slot;
 
 typedef struct Work {
     Transfer *t;
@@ -77,156 +45,7 @@ typedef struct Work {
     double best_slot_rate; /* bytes a second that one connection has reached */
 } Work;
 
-/* ---- What a server answers ------------------------------------------------------------------- */
-
-static size_t slot_fails(Slot *s, bool is_fatal, bool is_changed)
-{
-    s->is_fatal = is_fatal;
-    s->is_changed = is_changed;
-    return 0;
-}
-
-/* "bytes 0-99/1000": the range that we asked for, of a file of the length that we know. */
-static bool check_range(Slot *s, Str value)
-{
-    char text[96];
-    unsigned long long first = 0, last = 0, total = 0;
-    snprintf(text, sizeof text, "%.*s", (int)(value.bytes < 95 ? value.bytes : 95), value.data);
-    int n = sscanf(text, "bytes %llu-%llu/%llu", &first, &last, &total);
-    if (n < 2 || first != s->begin)
-        return error_set(&s->error, ERROR_IO,
-                         "the server sends another range than it was asked for");
-    if (n == 3 && total != s->file->bytes) {
-        s->is_changed = true;
-        return error_set(&s->error, ERROR_IO, "the server has %llu bytes, the hub's list says %llu",
-                         total, (unsigned long long)s->file->bytes);
-    }
-    return true;
-}
-
-static bool check_length(Slot *s, Str value)
-{
-    unsigned long long bytes = strtoull(value.data, NULL, 10);
-    if (s->status != 200 || bytes == s->file->bytes)
-        return true;
-    s->is_changed = true;
-    return error_set(&s->error, ERROR_IO, "the server has %llu bytes, the hub's list says %llu",
-                     bytes, (unsigned long long)s->file->bytes);
-}
-
-static size_t on_header(char *data, size_t one, size_t bytes, void *context)
-{
-    Slot *s = context;
-    Str line = {data, one * bytes}, value;
-    bool ok = true;
-    if (str_starts(line, STR("HTTP/"))) {
-        ptrdiff_t blank = str_find(line, STR(" "), 0);
-        s->status = blank > 0 ? strtol(line.data + blank, NULL, 10) : 0;
-    } else if (s->status == 206 && hub_header_is(line, "Content-Range", &value))
-        ok = check_range(s, value);
-    else if (hub_header_is(line, "Content-Length", &value))
-        ok = check_length(s, value);
-    else if (hub_header_is(line, "X-Error-Code", &value))
-        snprintf(s->error_code, sizeof s->error_code, "%.*s", STR_ARG(value));
-    else if (hub_header_is(line, "Retry-After", &value))
-        s->retry_after_s = strtod(value.data, NULL);
-    return ok ? line.bytes : slot_fails(s, false, s->is_changed);
-}
-
-/* A whole file where a range was asked for: this file goes on as one stream from its beginning. */
-static bool take_whole(Slot *s)
-{
-    Download *d = s->download;
-    if (d->n_active > 1 || s->is_whole_file)
-        return s->is_whole_file;
-    part_release(d->part, s->begin, s->end);
-    part_claim_all(d->part, &s->begin, &s->end);
-    s->at = s->begin;
-    s->is_whole_file = true;
-    return true;
-}
-
-static size_t on_body(char *data, size_t one, size_t bytes, void *context)
-{
-    Slot *s = context;
-    bytes *= one;
-    if (s->status != 200 && s->status != 206)
-        return bytes; /* an error's page */
-    if (s->status == 200 && !s->is_whole_file)
-        s->download->knows_no_ranges = true;
-    if (s->status == 200 && !take_whole(s)) {
-        error_set(&s->error, ERROR_IO, "the server sends whole files only");
-        return slot_fails(s, false, false);
-    }
-    if (bytes > s->end - s->at) {
-        error_set(&s->error, ERROR_IO, "the server sends more than it was asked for");
-        return slot_fails(s, false, true);
-    }
-    if (!part_write(s->download->part, s->at, data, bytes, &s->error))
-        return slot_fails(s, true, false);
-    s->at += bytes;
-    return bytes;
-}
-
-/* ---- Slots ----------------------------------------------------------------------------------- */
-
-static bool slot_ask(Work *w, Slot *s)
-{
-    Download *d = s->download;
-    char range[64];
-    s->status = 0;
-    s->error = (Error){0};
-    s->error_code[0] = '\0';
-    s->is_fatal = s->is_changed = false;
-    s->retry_after_s = 0;
-    s->is_direct = d->direct_url != NULL;
-    s->asked_at = clock_seconds();
-    s->asked_from = s->at;
-    curl_easy_reset(s->easy);
-    hub_access_prepare(w->t->access, s->easy, d->direct_url ? d->direct_url : d->url);
-    snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)s->begin,
-             (unsigned long long)s->end - 1);
-    curl_easy_setopt(s->easy, CURLOPT_RANGE, s->is_whole_file ? NULL : range);
-    curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(s->easy, CURLOPT_WRITEDATA, s);
-    curl_easy_setopt(s->easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(s->easy, CURLOPT_HEADERDATA, s);
-    curl_easy_setopt(s->easy, CURLOPT_PRIVATE, s);
-    curl_easy_setopt(s->easy, CURLOPT_FRESH_CONNECT, (long)s->is_hurried);
-    return curl_multi_add_handle(w->multi, s->easy) == CURLM_OK;
-}
-
-/* A piece of `d` for an idle slot. */
-static bool slot_begin(Work *w, Slot *s, Download *d, Error *err)
-{
-    uint64_t begin, end;
-    if (d->knows_no_ranges && d->n_active > 0)
-        return true;
-    if (!part_claim(d->part, &begin, &end))
-        return true;
-    if (d->knows_no_ranges) {
-        part_release(d->part, begin, end);
-        part_claim_all(d->part, &begin, &end);
-    }
-    s->download = d;
-    s->file = part_file(d->part);
-    s->begin = s->at = begin;
-    s->end = end;
-    s->is_whole_file = begin == 0 && end == s->file->bytes;
-    s->n_redirects = 0;
-    s->is_hurried = false;
-    d->n_active++;
-    return slot_ask(w, s) || error_set(err, ERROR_MEMORY, "libcurl has no memory");
-}
-
-static void slot_release(Slot *s)
-{
-    if (!s->download)
-        return;
-    part_release(s->download->part, s->begin, s->end);
-    s->download->n_active--;
-    s->download = NULL;
-}
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static bool emit(Work *w, HubEventKind kind, const char *message, Error *err)
 {
@@ -256,96 +75,56 @@ static bool emit(Work *w, HubEventKind kind, const char *message, Error *err)
                      "stopped; what was fetched stays, the next pull goes on");
 }
 
-/* A request that ended without its piece: again at once if it gained bytes, later if not. */
+/* A request that ended without its piece: again at once if it gained bytes, later if not (then it
+ * is said). */
 static bool retry(Work *w, Download *d, bool has_gained, double wait_s, const Error *why,
                   Error *err)
 {
     w->n_retries++;
+    const double now = clock_seconds();
     if (has_gained) {
         d->n_failures = 0;
         d->not_before = 0;
-    } else {
-        const double now = clock_seconds();
-        double pause_s = WAIT_FIRST_S * (double)(1u << (d->n_failures < 8 ? d->n_failures : 8));
-        pause_s = pause_s > wait_s ? pause_s : wait_s;
-        if (d->not_before > now) /* connections that fail together are one failure */
-            return true;
-        d->not_before = now + (pause_s < WAIT_MAX_S ? pause_s : WAIT_MAX_S);
-        if (++d->n_failures >= w->n_tries)
-            return error_set(err, why->code,
-                             "%s, %d times; what was fetched stays, the next pull "
-                             "goes on from there",
-                             why->message, d->n_failures);
+        return true;
     }
+    if (d->not_before > now) /* connections that fail together are one failure */
+        return true;
+    double pause_s = WAIT_FIRST_S * (double)(1u << (d->n_failures < 8 ? d->n_failures : 8));
+    pause_s = pause_s > wait_s ? pause_s : wait_s;
+    d->not_before = now + (pause_s < WAIT_MAX_S ? pause_s : WAIT_MAX_S);
+    if (++d->n_failures >= w->n_tries)
+        return error_set(err, why->code,
+                         "%s (%d tries); what was fetched stays, the next pull goes on from there",
+                         why->message, d->n_failures);
     return emit(w, HUB_EVENT_RETRY, why->message, err);
 }
 
-/* The server's answer was no: what to do about it, and in words. */
-static bool slot_refused(Work *w, Slot *s, Error *why)
+static bool ask(Work *w, Slot *s, Error *err)
 {
-    Download *d = s->download;
-    const char *what = w->t->name->repo;
-    hub_access_refused(w->t->access, what, s->status, s->error_code, why);
-    if (s->is_direct) { /* the address may have been good for a while only */
-        mem_free(d->direct_url);
-        d->direct_url = NULL;
-    } else if (s->status == 416) {
-        error_set(why, ERROR_IO, "%s: %s is shorter than the hub's list says", what, s->file->path);
-        s->is_changed = true;
-    } else if (s->status < 500 && s->status != 429 && s->status != 408) {
-        s->is_fatal = true;
-    }
-    return false;
-}
-
-static bool slot_redirected(Work *w, Slot *s, Error *why)
-{
-    char *next = NULL;
-    curl_easy_getinfo(s->easy, CURLINFO_REDIRECT_URL, &next);
-    if (!next || ++s->n_redirects > REDIRECTS_MAX) {
-        error_set(why, ERROR_IO, "%s: %s leads in circles", w->t->name->repo, s->file->path);
-        return false;
-    }
-    char *url = mem_strdup(next);
-    mem_free(s->download->direct_url);
-    s->download->direct_url = url;
-    return true;
+    slot_prepare(s, w->t->access);
+    return curl_multi_add_handle(w->multi, s->easy) == CURLM_OK ||
+           error_set(err, ERROR_MEMORY, "libcurl has no memory");
 }
 
 /* A request is over. */
-static bool slot_done(Work *w, Slot *s, CURLcode code, Error *err)
+static bool take_end(Work *w, Slot *s, CURLcode code, Error *err)
 {
     Download *d = s->download;
     const bool has_gained = s->at > s->begin;
     Error why = {0};
     curl_multi_remove_handle(w->multi, s->easy);
-    if (s->at == s->end && s->status / 100 == 2 && !s->is_fatal) {
-        d->n_failures = 0;
-        slot_release(s);
-        return true;
-    }
-    if (code == CURLE_OK && s->status / 100 == 3 && slot_redirected(w, s, &why))
-        return slot_ask(w, s) || error_set(err, ERROR_MEMORY, "libcurl has no memory");
-    if (s->error.code != ERROR_NONE)
-        error_set(&why, s->error.code, "%s: %s", s->file->path, s->error.message);
-    else if (code != CURLE_OK)
-        hub_access_trouble(w->t->access, w->t->name->repo, code, s->easy, &why);
-    else if (s->status / 100 == 2)
-        error_set(&why, ERROR_IO, "%s: %s: the connection ended early", w->t->name->repo,
-                  s->file->path);
-    else if (s->status / 100 != 3)
-        slot_refused(w, s, &why);
-    const bool is_fatal =
-        s->is_fatal || code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_UNSUPPORTED_PROTOCOL;
-    w->t->is_changed |= s->is_changed;
-    if (s->is_fatal && s->error.code != ERROR_NONE) /* the disk's word, not a server's */
-        why = s->error;
+    const SlotEnd end = slot_end(s, w->t->access, w->t->name->repo, code, &why);
+    if (end == SLOT_REDIRECTED)
+        return ask(w, s, err);
     slot_release(s);
-    if (is_fatal || (s->is_changed && w->t->stops_at_change)) {
+    w->t->is_changed |= end == SLOT_CHANGED;
+    if (end == SLOT_FATAL || (end == SLOT_CHANGED && w->t->stops_at_change)) {
         *err = why;
         return false;
     }
-    return retry(w, d, has_gained, s->retry_after_s, &why, err);
+    if (end == SLOT_COMPLETE)
+        d->n_failures = 0;
+    return end == SLOT_COMPLETE || retry(w, d, has_gained, s->retry_after_s, &why, err);
 }
 
 /* ---- Files ----------------------------------------------------------------------------------- */
@@ -412,7 +191,8 @@ static bool fill_slots(Work *w, Error *err)
     for (int i = 0; i < w->n_slots; i++)
         for (int k = 0; k < w->t->files->n && !w->slots[i].download; k++) {
             Download *d = &w->downloads[k];
-            if (d->part && d->not_before <= now && !slot_begin(w, &w->slots[i], d, err))
+            if (d->part && d->not_before <= now && slot_claim(&w->slots[i], d) &&
+                !ask(w, &w->slots[i], err))
                 return false;
         }
     return true;
@@ -433,15 +213,17 @@ static bool hurry_last(Work *w, Error *err)
             continue;
         const double rate = (double)(s->at - s->asked_from) / age_s;
         w->best_slot_rate = rate > w->best_slot_rate ? rate : w->best_slot_rate;
-        if (!has_idle || s->download->knows_no_ranges || rate * HURRY_FACTOR > w->best_slot_rate ||
+        if (!has_idle || s->is_hurried || s->download->knows_no_ranges ||
+            rate * HURRY_FACTOR > w->best_slot_rate ||
             (double)(s->end - s->at) < rate * HURRY_AFTER_S)
             continue;
         curl_multi_remove_handle(w->multi, s->easy);
         s->begin = s->at;
         s->is_hurried = true;
+        w->n_retries++;
         s->is_whole_file = false;
-        if (!slot_ask(w, s))
-            return error_set(err, ERROR_MEMORY, "libcurl has no memory");
+        if (!ask(w, s, err))
+            return false;
     }
     return true;
 }
@@ -453,7 +235,7 @@ static bool take_messages(Work *w, Error *err)
         Slot *slot = NULL;
         CURLcode code = m->data.result;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &slot);
-        if (m->msg == CURLMSG_DONE && !slot_done(w, slot, code, err))
+        if (m->msg == CURLMSG_DONE && !take_end(w, slot, code, err))
             return false;
     }
     return true;

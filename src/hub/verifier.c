@@ -11,7 +11,7 @@
 enum { CHUNK_BYTES = 1 << 20 };
 
 struct VerifierJob {
-    const PartFile *part;
+    PartFile *part;
     EVP_MD_CTX *hash;
     uint64_t hashed;
     Verdict verdict;
@@ -64,8 +64,11 @@ static Verdict hash_chunk(VerifierJob *job, char *chunk, size_t *bytes)
     if (!part_read(job->part, job->hashed, chunk, *bytes, &job->error))
         return VERDICT_FAILED;
     EVP_DigestUpdate(job->hash, chunk, *bytes);
-    bool is_last = job->hashed + *bytes == part_file(job->part)->bytes;
-    return is_last ? judge(job) : VERDICT_PENDING;
+    if (job->hashed + *bytes < part_file(job->part)->bytes)
+        return VERDICT_PENDING;
+    Verdict verdict = judge(job);
+    bool is_safe = verdict != VERDICT_GOOD || part_sync(job->part, &job->error);
+    return is_safe ? verdict : VERDICT_FAILED;
 }
 
 static VerifierJob *next_job(Verifier *v)
@@ -138,7 +141,7 @@ void verifier_close(Verifier *v)
     mem_free(v);
 }
 
-VerifierJob *verifier_add(Verifier *v, const PartFile *part)
+VerifierJob *verifier_add(Verifier *v, PartFile *part)
 {
     VerifierJob *job = mem_alloc(sizeof *job);
     job->part = part;

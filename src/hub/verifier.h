@@ -1,4 +1,4 @@
-/* Hashes files while they arrive, on a thread of its own.
+/* Hashes files while they arrive, on a thread of its own, and syncs those that are right.
  *
  * It reads back what each file holds, from its beginning up to the first gap, so that a hash is
  * ready moments after the last byte and speaks of what is on disk; a resumed file's beginning is
@@ -13,9 +13,9 @@ typedef struct VerifierJob VerifierJob;
 
 typedef enum Verdict {
     VERDICT_PENDING,
-    VERDICT_GOOD,   /* the hub's hash */
+    VERDICT_GOOD,   /* the hub's hash; and it is on the disk */
     VERDICT_BAD,    /* another hash */
-    VERDICT_FAILED, /* the file cannot be read: *err */
+    VERDICT_FAILED, /* the file cannot be read or synced: *err */
 } Verdict;
 
 /* `wake` is called on the thread when a verdict is there. */
@@ -23,7 +23,7 @@ Verifier *verifier_open(void (*wake)(void *context), void *context, Error *err) 
 void verifier_close(Verifier *v); /* NULL is fine */
 
 /* `part` stays the caller's until a verdict, or verifier_close. */
-VerifierJob *verifier_add(Verifier *v, const PartFile *part);
+VerifierJob *verifier_add(Verifier *v, PartFile *part);
 /* There may be more to hash. */
 void verifier_poke(Verifier *v);
 Verdict verifier_verdict(Verifier *v, VerifierJob *job, Error *err);
