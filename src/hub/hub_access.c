@@ -192,11 +192,11 @@ bool hub_access_refused(const HubAccess *a, const char *what, long status, const
     const char *site = hub_site_name(a->site);
     const char *variable = a->site == HUB_MODELSCOPE ? "MODELSCOPE_API_TOKEN" : "HF_TOKEN";
     bool is_denied = status == 401 || status == 403;
-    if (strcmp(error_code, "GatedRepo") == 0 || (is_denied && status == 403))
+    if (strcmp(error_code, "GatedRepo") == 0 || status == 403)
         return error_set(err, ERROR_IO,
-                         "%s: gated: accept its terms on its page at %s, and set %s to a token of "
+                         "%s: gated: accept its terms at https://%s/%s%s, and set %s to a token of "
                          "that account",
-                         what, site, variable);
+                         what, site, a->site == HUB_MODELSCOPE ? "models/" : "", what, variable);
     if (is_denied && a->token && strcmp(error_code, "RepoNotFound") != 0)
         return error_set(err, ERROR_IO, "%s: %s does not accept the token in %s", what, site,
                          variable);

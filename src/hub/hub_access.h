@@ -31,7 +31,8 @@ void hub_access_prepare(const HubAccess *a, CURL *easy, const char *url);
 bool hub_access_get(const HubAccess *a, const char *url, const char *what, size_t bytes_max,
                     Buf *body, Error *err) MUST_USE;
 
-/* Errors in words. They return false. error_code: X-Error-Code of the answer, or "". */
+/* Errors in words, `what` the repository. They return false. error_code: the answer's X-Error-Code,
+ * or "". */
 bool hub_access_trouble(const HubAccess *a, const char *what, CURLcode code, CURL *easy,
                         Error *err);
 bool hub_access_refused(const HubAccess *a, const char *what, long status, const char *error_code,

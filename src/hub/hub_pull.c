@@ -243,6 +243,23 @@ static char *open_path(const Pull *p)
     return *first ? file_join(p->final_dir, first) : mem_strdup(p->final_dir);
 }
 
+/* Whether a pull has brought nothing yet. */
+static bool has_nothing(const Pull *p)
+{
+    RepoFiles here = {0};
+    bool is_empty = true;
+    repo_files_read(&here, p->work_dir);
+    for (int i = 0; i < here.n && is_empty; i++) {
+        char *path = file_join(p->work_dir, here.items[i].path);
+        struct stat st;
+        is_empty =
+            str_ends(str_from(path), STR(".state")) || (stat(path, &st) == 0 && st.st_blocks == 0);
+        mem_free(path);
+    }
+    repo_files_free(&here);
+    return is_empty;
+}
+
 static void pull_close(Pull *p)
 {
     hub_unlock(p->name, p->lock);
@@ -267,6 +284,8 @@ char *hub_pull(HubName *name, const HubPullOptions *options, Error *err)
         p.lock = hub_lock(name, err);
         ok = p.lock >= 0 && (is_here(&p) || (fetch(&p, err) && publish(&p, err)));
     }
+    if (!ok && p.lock >= 0 && has_nothing(&p) && !file_remove_tree(p.work_dir, &own))
+        error_add(err, "%s", own.message);
     char *path = ok ? open_path(&p) : NULL;
     pull_close(&p);
     return path;
