@@ -21,19 +21,19 @@ static void read_type(const char *dir, char *type, size_t type_bytes)
 {
     static const struct {
         const char *from, *to;
-    } types[] = {{"bfloat16", "BF16"}, {"float16", "F16"}, {"float32", "F32"},
-                 {"fp8", "FP8"},       {"awq", "AWQ"},     {"gptq", "GPTQ"}};
+    } types[] = {{"bfloat16", "BF16"}, {"float16", "F16"}, {"float32", "F32"}, {"fp8", "FP8"},
+                 {"awq", "AWQ"},       {"gptq", "GPTQ"},   {"mlx", "MLX"}};
     json_t *config = hub_json_read(dir, "config.json", CONFIG_BYTES_MAX);
     const json_t *quantization = json_object_get(config, "quantization_config");
     const char *text = json_string_value(json_object_get(quantization, "quant_method"));
+    if (!text && json_object_get(config, "quantization"))
+        text = "mlx"; /* what MLX writes, beside the original's torch_dtype */
     for (int i = 0; !text && i < 2; i++)
         text = json_string_value(json_object_get(config, i ? "dtype" : "torch_dtype"));
     snprintf(type, type_bytes, "%s", config ? text ? text : "" : "adapter");
     for (size_t i = 0; text && i < sizeof types / sizeof *types; i++)
         if (strcmp(text, types[i].from) == 0)
             snprintf(type, type_bytes, "%s", types[i].to);
-    if (!text && json_object_get(config, "quantization"))
-        snprintf(type, type_bytes, "MLX");
     json_decref(config);
 }
 
