@@ -109,11 +109,18 @@ typedef struct AdamW {
     float lr, beta1, beta2, eps, weight_decay, grad_scale, correction1, correction2;
 } AdamW;
 
+/* What the device reaches at best, a second; a multiplication and an addition are two. */
+typedef struct Limits {
+    double read_bytes;                  /* from memory, by all threads */
+    double f32_ops, bf16_ops, int8_ops; /* on registers, by all threads */
+} Limits;
+
 struct Backend {
     const char *name; /* "cpu", "cuda" */
     const char *isa;  /* what serves it: "avx512bf16", "sm_90" */
     int n_threads;
     int rank, n_ranks; /* in the group for collectives: 0 of 1 when alone */
+    struct Profile *profile; /* profile.h; NULL: off */
 
     void (*close)(Backend *b);
 
@@ -128,6 +135,10 @@ struct Backend {
     /* Makes room for the scratch that operations on up to n_rows rows of up to n_cols columns need,
      * so that no operation allocates later. Grows only. */
     bool (*reserve)(Backend *b, int n_rows, int n_cols, Error *err);
+
+    /* Measures the device's limits: the best of n_rounds, some tens of milliseconds each. Takes a
+     * gigabyte of memory while it runs. */
+    bool (*measure_limits)(Backend *b, int n_rounds, Limits *limits, Error *err);
 
     /* ---- Weights --------------------------------------------------------------------------- */
 

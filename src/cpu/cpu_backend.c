@@ -111,6 +111,7 @@ static const Backend table = {
     .upload = cpu_upload,
     .fetch = cpu_fetch,
     .reserve = cpu_reserve,
+    .measure_limits = cpu_measure_limits,
     .weight_new = cpu_weight_new,
     .bank_new_divided = cpu_bank_new_divided,
     .weight_set = cpu_weight_set,

@@ -36,6 +36,9 @@ void cpu_sample(Backend *b, Mat logits, const SampleRow rows[], Sampled out[]);
 void cpu_logprobs(Backend *b, Mat logits, const int32_t *targets, float *logprob, int n_top,
                   int32_t *top_ids, float *top_logits, float *top_logprobs);
 
+/* cpu_limits.c */
+bool cpu_measure_limits(Backend *b, int n_rounds, Limits *limits, Error *err);
+
 /* CpuBackend.scratch is cut into a piece for the whole operation and one piece a worker; each
  * operation uses both as it likes. Sizes in bytes, multiples of 64. */
 size_t cpu_attention_shared_bytes(int n_threads, int n_rows);

@@ -21,6 +21,7 @@ static void fill_tables(void)
     logits_kernels_ref(&k.logits);
     gemm_kernels_ref(&k.gemm);
     backward_kernels_ref(&k.backward);
+    limit_kernels_ref(&k.limits);
     tables[ISA_REF] = k;
 #if defined(__x86_64__)
     matmul_kernels_avx2(&k.matmul);
@@ -29,6 +30,7 @@ static void fill_tables(void)
     logits_kernels_avx2(&k.logits);
     gemm_kernels_avx2(&k.gemm);
     backward_kernels_avx2(&k.backward);
+    limit_kernels_avx2(&k.limits);
     tables[ISA_AVX2] = k;
     matmul_kernels_avx512(&k.matmul);
     attention_kernels_avx512(&k.attention);
@@ -36,9 +38,11 @@ static void fill_tables(void)
     logits_kernels_avx512(&k.logits);
     gemm_kernels_avx512(&k.gemm);
     backward_kernels_avx512(&k.backward);
+    limit_kernels_avx512(&k.limits);
     tables[ISA_AVX512] = k;
     matmul_kernels_avx512bf16(&k.matmul);
     gemm_kernels_avx512bf16(&k.gemm);
+    limit_kernels_avx512bf16(&k.limits);
     tables[ISA_AVX512BF16] = k;
 #endif
 }

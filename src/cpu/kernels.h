@@ -10,11 +10,12 @@
 #define WEN_CPU_KERNELS_H
 
 #include "cpu/attention.h"
-#include "cpu/row_grads.h"
 #include "cpu/elementwise.h"
 #include "cpu/gemm.h"
+#include "cpu/limits.h"
 #include "cpu/logits.h"
 #include "cpu/matmul.h"
+#include "cpu/row_grads.h"
 
 typedef enum IsaLevel {
     ISA_REF,        /* plain C */
@@ -31,6 +32,7 @@ typedef struct Kernels {
     LogitsKernels logits;
     GemmKernels gemm; /* of the backward pass */
     BackwardKernels backward;
+    LimitKernels limits; /* yardsticks, no model's */
 } Kernels;
 
 /* The best level this processor has. */
