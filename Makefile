@@ -6,6 +6,7 @@
 #   make test          run the tests (T=pattern for some); make V=asan test under the sanitizers
 #   make check-all     the slow suites as well
 #   make V=debug|asan|tsan   other variants; CC=clang another compiler
+#   make bench         the table of docs/speed.md for this machine (LLAMA_BENCH=PROGRAM beside ours)
 #   make fuzz          build/fuzz/fuzz_*, for libFuzzer (clang); run one with its corpus folder
 #   make library       libwen.a and libwen.so; make install, make uninstall: packaging/package.mk
 #   make web           the chat page again, web/dist from web/src (needs npm)
@@ -59,7 +60,7 @@ isa_of = $(foreach isa,$(ISA_SUFFIXES),$(if $(filter %_$(isa),$(1)),$(ISA_$(isa)
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/*/test_*.c tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench/*.c))
 
-.PHONY: all run check check-all test tools fuzz web format tidy deps clean
+.PHONY: all run check check-all test bench tools fuzz web format tidy deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(B)/wen
@@ -133,6 +134,9 @@ check:
 
 check-all: check
 	tests/run-all $(B)
+
+bench: $(B)/wen $(B)/tools/make_model
+	tests/bench/bench_table $(B) $(LLAMA_BENCH)
 
 # The page is built rarely and kept with the sources, so that compiling needs no npm.
 web:

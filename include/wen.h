@@ -114,6 +114,7 @@ typedef struct wen_model_options {
     double yarn_factor;        /* stretches the context with YaRN; 0: as the files say, 1: off */
     int yarn_original;         /* positions the model was trained for; 0: as the files say */
     const char *template_file; /* a Jinja chat template in place of the model's; NULL: none */
+    bool profiles;             /* operations are timed, for wen_model_profile */
     /* Called on the opening thread as tensors are packed; NULL: silent. */
     void (*progress)(void *context, int done, int total);
     void *progress_context;
@@ -140,7 +141,8 @@ WEN_API void wen_model_close(wen_model *model); /* NULL is fine */
  *   sampling {thinking, not_thinking}: {temperature, top_p, top_k, min_p, repetition_penalty}
  *   memory {context, kv_type, weights_bytes, kv_bytes, kv_bytes_per_token, step_bytes, total_bytes,
  *           available_bytes, fits}: the plan for `context` tokens (0: the model's maximum) with
- *   keys and values of type `kv_type` ("f32" "f16" "bf16"; NULL: the default)
+ *   keys and values of type `kv_type` ("f32" "f16" "bf16"; NULL: the default); with weights in
+ *   memory read_bytes_per_token too: what of them a step of one token reads
  *
  *   device {name, isa, n_threads}
  *
@@ -148,6 +150,23 @@ WEN_API void wen_model_close(wen_model *model); /* NULL is fine */
  */
 WEN_API char *wen_model_info(const wen_model *model, int context, const char *kv_type,
                              wen_error *err);
+
+/* What the model's device reaches at best, measured: a second's bytes and operations (a
+ * multiplication and an addition are two), with all threads. */
+typedef struct wen_limits {
+    double read_bytes_per_s; /* from memory */
+    double f32_ops_per_s, bf16_ops_per_s, int8_ops_per_s; /* on registers */
+} wen_limits;
+
+/* The best of n_rounds, some tens of milliseconds each. Waits for the step in progress; takes a
+ * gigabyte of memory meanwhile. */
+WEN_API bool wen_model_limits(wen_model *model, int n_rounds, wen_limits *limits, wen_error *err);
+
+/* Where the time of all steps so far went, as a JSON object, to be freed: steps, seconds, and
+ * operations [{operation, k, n, calls, seconds, bytes}], longest first; k and n are the inputs and
+ * outputs of a product, or its columns and 0; bytes are those of weights. NULL: the model was
+ * opened without `profiles`. */
+WEN_API char *wen_model_profile(wen_model *model);
 
 /* ---- Adapters -------------------------------------------------------------------------------- */
 

@@ -24,6 +24,7 @@ class wen_error(Structure):
 class wen_model_options(Structure):
     _fields_ = [("load", c_int), ("device", c_char_p), ("n_threads", c_int),
                 ("yarn_factor", c_double), ("yarn_original", c_int), ("template_file", c_char_p),
+                ("profiles", c_bool),
                 ("progress", c_void_p), ("progress_context", c_void_p)]
 
 

@@ -2,7 +2,9 @@
  * and it hands out events through each reply's queue. Scores run between two steps. */
 #include "api/api.h"
 
+#include "backend/profile.h"
 #include "base/bug.h"
+#include "base/clock.h"
 #include "engine/assets.h"
 
 #include <signal.h>
@@ -144,6 +146,13 @@ static void refuse_tasks(wen_engine *e)
     }
 }
 
+static void step(wen_engine *e)
+{
+    const double started = clock_seconds();
+    engine_step(e->engine);
+    profile_add_step(e->model->backend, clock_seconds() - started);
+}
+
 static void *model_thread(void *argument)
 {
     wen_engine *e = argument;
@@ -161,7 +170,7 @@ static void *model_thread(void *argument)
         }
         pthread_mutex_unlock(&e->mutex);
         engine_take_turn(e);
-        engine_step(e->engine);
+        step(e);
         engine_give_turn(e);
         pthread_mutex_lock(&e->mutex);
         deliver(e);

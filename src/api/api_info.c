@@ -129,6 +129,28 @@ static void put_eos(json_t *info, const wen_model *m)
     json_object_set_new(info, "eos_ids", list);
 }
 
+static size_t matrix_bytes(const wen_model *m, const Weight *w)
+{
+    return w ? m->backend->weight_bytes(w) : 0;
+}
+
+/* Bytes of weights that a step of one token reads: all matrices, of experts those it asks. */
+static size_t read_bytes_per_token(const wen_model *m)
+{
+    const Config *c = &m->config;
+    size_t bytes = matrix_bytes(m, m->model->head);
+    for (int l = 0; l < c->n_layers; l++) {
+        const Layer *layer = &m->model->layers[l];
+        size_t ffn = matrix_bytes(m, layer->gate) + matrix_bytes(m, layer->up) +
+                     matrix_bytes(m, layer->down);
+        if (c->is_moe_layer[l])
+            ffn = ffn / (size_t)c->n_experts * (size_t)c->n_experts_used;
+        bytes += ffn + matrix_bytes(m, layer->router) + matrix_bytes(m, layer->q) +
+                 matrix_bytes(m, layer->k) + matrix_bytes(m, layer->v) + matrix_bytes(m, layer->o);
+    }
+    return bytes;
+}
+
 static bool put_memory(json_t *info, const wen_model *m, int context, const char *kv_type,
                        Error *err)
 {
@@ -158,6 +180,9 @@ static bool put_memory(json_t *info, const wen_model *m, int context, const char
                   "kv_bytes_per_token", (json_int_t)(page / KV_PAGE_TOKENS), "step_bytes",
                   (json_int_t)step, "total_bytes", (json_int_t)total, "available_bytes",
                   (json_int_t)available, "fits", total <= available));
+    if (m->model)
+        json_object_set_new(json_object_get(info, "memory"), "read_bytes_per_token",
+                            json_integer((json_int_t)read_bytes_per_token(m)));
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* wen_model: opening and closing; see wen.h. */
 #include "api/api.h"
 
+#include "backend/profile.h"
 #include "engine/assets.h"
 #include "formats/package.h"
 
@@ -144,6 +145,8 @@ static bool load_weights(wen_model *m, const Package *package, const wen_model_o
         return false;
     m->config = m->model->config;
     m->matrix_type = m->model->matrix_type;
+    if (options->profiles)
+        profile_start(m->backend);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "cli/answer.h"
 #include "cli/conversation.h"
 #include "cli/model_args.h"
+#include "cli/profile_print.h"
 #include "cli/term.h"
 
 #include <limits.h>
@@ -73,7 +74,7 @@ static void put_options(Run *r, Arg *options)
     };
     int n = sizeof own / sizeof *own;
     memcpy(options, own, sizeof own);
-    n = model_args_put(&r->model_args, MODEL_ARGS_ALL, options, n);
+    n = model_args_put(&r->model_args, MODEL_ARGS_ALL | MODEL_ARGS_PROFILE, options, n);
     options[n] = (Arg){0};
 }
 
@@ -260,6 +261,8 @@ static int run(const Run *r)
         wen_request request = make_request(r);
         status = conversation_run(engine, model, &request, r->system);
     }
+    if (model && r->model_args.profiles)
+        profile_print(model);
     wen_engine_close(engine);
     wen_model_close(model);
     return status;

@@ -4,6 +4,7 @@
 #ifndef WEN_CLI_COMMANDS_H
 #define WEN_CLI_COMMANDS_H
 
+int cmd_bench(int argc, char **argv);
 int cmd_data(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_eval(int argc, char **argv);

@@ -21,6 +21,7 @@ static const Command commands[] = {
     {"rm", cmd_rm, "remove a model from the store"},
     {"info", cmd_info, "what a model is, what memory it takes"},
     {"quantize", cmd_quantize, "a model's weights in another element type"},
+    {"bench", cmd_bench, "how fast a model runs on this machine"},
     {"score", cmd_score, "log-probabilities of given text or ids"},
     {"tokenize", cmd_tokenize, "text to ids, and back"},
     {"render", cmd_render, "messages to the exact prompt text"},

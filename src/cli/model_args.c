@@ -51,12 +51,17 @@ int model_args_put(ModelArgs *a, int which, Arg *options, int n)
         {"draft", 0, ARG_TEXT, &a->draft, "MODEL",
          "a smaller model with the same tokenizer, to try its tokens ahead", 0, 0},
     };
+    const Arg profile[] = {
+        {"profile", 0, ARG_FLAG, &a->profiles, NULL,
+         "at the end, where the time of a step went, operation by operation", 0, 0},
+    };
     const struct {
         int bit, n;
         const Arg *items;
     } groups[] = {{MODEL_ARGS_TEMPLATE, 1, chat},         {MODEL_ARGS_CONTEXT, 2, cache},
                   {MODEL_ARGS_MEMORY, 1, cache + 2},      {MODEL_ARGS_LORA, 1, adapters},
-                  {MODEL_ARGS_SPECULATE, 2, speculation}, {MODEL_ARGS_WEIGHTS, 4, weights}};
+                  {MODEL_ARGS_SPECULATE, 2, speculation}, {MODEL_ARGS_PROFILE, 1, profile},
+                  {MODEL_ARGS_WEIGHTS, 4, weights}};
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
         for (int i = 0; i < groups[g].n && (which & groups[g].bit); i++)
             options[n++] = groups[g].items[i];
@@ -211,6 +216,7 @@ wen_model *model_args_open(const ModelArgs *a, const char *name, wen_load load)
     options.yarn_factor = a->yarn_factor;
     options.yarn_original = a->yarn_original;
     options.template_file = a->template_file;
+    options.profiles = a->profiles;
     options.progress = show_loading;
     options.progress_context = &loading;
     wen_model *model = wen_model_open(path, &options, &err);

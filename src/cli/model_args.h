@@ -16,6 +16,7 @@ typedef struct ModelArgs {
     int yarn_original;
     size_t kv_bytes;
     wen_speculation speculation;
+    bool profiles;
 } ModelArgs;
 
 ModelArgs model_args_defaults(void);
@@ -29,8 +30,9 @@ enum {
     MODEL_ARGS_LORA = 16,      /* --lora */
     MODEL_ARGS_SPECULATE = 32, /* --speculate --draft */
     MODEL_ARGS_ALL = 63,
+    MODEL_ARGS_PROFILE = 64, /* --profile, not of all */
 };
-/* Writes their entries, at most 12, to options[n] and on; returns the new n. */
+/* Writes their entries, at most 13, to options[n] and on; returns the new n. */
 int model_args_put(ModelArgs *args, int which, Arg *options, int n);
 
 /* The options that hold more than a number. False: wrong usage, in words. */
