@@ -16,6 +16,7 @@ typedef enum BenchKind {
 
 enum {
     BENCH_REPEATS_MAX = 64,
+    BENCH_FIRST_PROMPT = 16, /* tokens before the first one of `first_token` */
     /* Of the prompts whose answers are computed side by side; a multiple of what prompts share. */
     BENCH_TOGETHER_DEPTH = 128,
 };

@@ -58,6 +58,8 @@ static void read_row(Str line, double figures[N_BENCH_KINDS])
         Str cell = str_slice(line, from, at);
         while (cell.bytes && isspace((unsigned char)cell.data[0]))
             cell = str_slice(cell, 1, cell.bytes);
+        while (cell.bytes && isspace((unsigned char)cell.data[cell.bytes - 1]))
+            cell.bytes--;
         if (from > 0) {
             cells[0] = cells[1];
             cells[1] = cell;
@@ -69,10 +71,15 @@ static void read_row(Str line, double figures[N_BENCH_KINDS])
     char test[64], value[64];
     snprintf(test, sizeof test, "%.*s", (int)cells[0].bytes, cells[0].data);
     snprintf(value, sizeof value, "%.*s", (int)cells[1].bytes, cells[1].data);
-    int n = 0, depth = 0;
-    bool is_prompt = sscanf(test, "pp%d @ d%d", &n, &depth) >= 1;
-    if (is_prompt || sscanf(test, "tg%d @ d%d", &n, &depth) >= 1)
-        put(figures, kind_of(is_prompt ? n : 0, is_prompt ? 0 : n, depth), strtod(value, NULL));
+    int n = 0, depth = 0, end = 0, end_with_depth = 0;
+    char what[3];
+    if (sscanf(test, "%2[ptg]%d%n @ d%d%n", what, &n, &end, &depth, &end_with_depth) < 2 ||
+        test[end_with_depth ? end_with_depth : end] != '\0')
+        return;
+    if (strcmp(what, "pp") == 0)
+        put(figures, kind_of(n, 0, depth), strtod(value, NULL));
+    else if (strcmp(what, "tg") == 0)
+        put(figures, kind_of(0, n, depth), strtod(value, NULL));
 }
 
 static void read_table(Str text, double figures[N_BENCH_KINDS])

@@ -150,6 +150,7 @@ double bench_run(wen_engine *engine, BenchKind kind, const BenchSizes *sizes, in
 int bench_context(const BenchSizes *s)
 {
     int prompt = s->n_prompt > s->depth ? s->n_prompt : s->depth;
+    prompt = prompt > BENCH_FIRST_PROMPT ? prompt : BENCH_FIRST_PROMPT;
     if (s->n_together > 1)
         prompt = prompt > BENCH_TOGETHER_DEPTH ? prompt : BENCH_TOGETHER_DEPTH;
     return prompt + s->n_generate + 2;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTIONS_MAX = 24, LIMIT_ROUNDS = 5, FIRST_PROMPT = 16 };
+enum { OPTIONS_MAX = 24, LIMIT_ROUNDS = 5 };
 
 static const char *const kind_keys[] = {"prefill", "decode", "decode_at_depth", "together"};
 
@@ -88,7 +88,7 @@ static bool measure_kinds(Bench *b, wen_engine *engine)
 
 static bool measure_first_token(Bench *b, wen_engine *engine, double started)
 {
-    const BenchSizes first = {.n_prompt = FIRST_PROMPT};
+    const BenchSizes first = {.n_prompt = BENCH_FIRST_PROMPT};
     wen_error err;
     bench_run(engine, BENCH_PREFILL, &first, BENCH_REPEATS_MAX, &err);
     b->first_token_seconds = clock_seconds() - started;
