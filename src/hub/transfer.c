@@ -24,8 +24,9 @@ enum {
 #define WAIT_MAX_S 30.0
 #define EVENT_EVERY_S 0.2
 #define RATE_OVER_S 5.0
-#define HURRY_AFTER_S 5.0
-#define HURRY_FACTOR 5.0 /* slower than the best connection by this */
+#define HURRY_AFTER_S 3.0
+#define RATE_BYTES_MIN ((uint64_t)1 << 20) /* less says nothing of a connection's rate */
+#define HURRY_FACTOR 5.0                   /* slower than the best connection by this */
 
 typedef struct Work {
     Transfer *t;
@@ -106,6 +107,15 @@ static bool ask(Work *w, Slot *s, Error *err)
            error_set(err, ERROR_MEMORY, "libcurl has no memory");
 }
 
+static double slot_rate(Work *w, const Slot *s)
+{
+    const double age_s = clock_seconds() - s->asked_at;
+    const double rate = age_s > 0 ? (double)(s->at - s->asked_from) / age_s : 0;
+    if (s->at - s->asked_from >= RATE_BYTES_MIN && rate > w->best_slot_rate)
+        w->best_slot_rate = rate;
+    return rate;
+}
+
 /* A request is over. */
 static bool take_end(Work *w, Slot *s, CURLcode code, Error *err)
 {
@@ -113,6 +123,7 @@ static bool take_end(Work *w, Slot *s, CURLcode code, Error *err)
     const bool has_gained = s->at > s->begin;
     Error why = {0};
     curl_multi_remove_handle(w->multi, s->easy);
+    slot_rate(w, s);
     const SlotEnd end = slot_end(s, w->t->access, w->t->name->repo, code, &why);
     if (end == SLOT_REDIRECTED)
         return ask(w, s, err);
@@ -208,11 +219,9 @@ static bool hurry_last(Work *w, Error *err)
         has_idle |= !w->slots[i].download;
     for (int i = 0; i < w->n_slots; i++) {
         Slot *s = &w->slots[i];
-        const double age_s = now - s->asked_at;
-        if (!s->download || age_s < HURRY_AFTER_S)
+        if (!s->download || now - s->asked_at < HURRY_AFTER_S)
             continue;
-        const double rate = (double)(s->at - s->asked_from) / age_s;
-        w->best_slot_rate = rate > w->best_slot_rate ? rate : w->best_slot_rate;
+        const double rate = slot_rate(w, s);
         if (!has_idle || s->is_hurried || s->download->knows_no_ranges ||
             rate * HURRY_FACTOR > w->best_slot_rate ||
             (double)(s->end - s->at) < rate * HURRY_AFTER_S)
