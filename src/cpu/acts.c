@@ -13,7 +13,7 @@ enum { NUMBERS_PER_TASK = 32 * 1024 };
 
 unsigned acts_form(DType type)
 {
-    if (type == DTYPE_BF16)
+    if (type == DTYPE_BF16 || type == DTYPE_F8_128)
         return ACTS_BF16;
     return packed_layout(type)->form == PACKED_PLAIN ? 0 : ACTS_INT8;
 }

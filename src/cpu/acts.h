@@ -1,7 +1,7 @@
 /* Activations in the forms that weights are multiplied with.
  *
  *  - F32 and F16 weights take the f32 rows as they are.
- *  - BF16 weights take rows rounded to bfloat16, filled up to an even length with a zero.
+ *  - BF16 and FP8 weights take rows rounded to bfloat16, filled up to an even length with a zero.
  *  - Quantized weights take int8 rows: every 32 columns of every row have their own scale,
  *    max|x| / 127, and x / scale rounded to nearest even. It depends on that row alone.
  */

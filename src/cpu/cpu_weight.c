@@ -19,6 +19,7 @@ enum {
     TASK_BYTES_MAX = 256 << 10,
     ROWS_PER_TASK = 96, /* their activations fit in the second-level cache */
     ROWS_STEP = 6,      /* rows that the fast kernels take at once */
+    MADE_BYTES = 320,   /* of CHUNK_COLS columns that a source makes: A8_32 needs the most */
     CHUNK_COLS = 256    /* columns converted at once: one block of any type */
 };
 
@@ -44,7 +45,7 @@ typedef struct PackJob {
     const Weight *w;
     int mat;
     DType type; /* of the source: w's, or F32 */
-    const uint8_t *rows;
+    const Tensor *source;
     size_t row_bytes;
 } PackJob;
 
@@ -74,27 +75,56 @@ static void clear_row(const Weight *w, uint8_t *tile, int row)
     }
 }
 
-static void pack_tile(void *context, int task, int worker)
+static void pack_tile(const PackJob *job, int mat, int tile, const uint8_t *rows, int n_rows)
 {
-    const PackJob *job = context;
     const Weight *w = job->w;
-    int mat = job->mat + task / w->n_tiles, tile = task % w->n_tiles;
-    const uint8_t *rows =
-        job->rows + (size_t)(task / w->n_tiles) * (size_t)w->n_rows * job->row_bytes;
-    (void)worker;
     for (int i = 0; i < TILE_ROWS; i++) {
-        int row = tile * TILE_ROWS + i;
-        if (row < w->n_rows)
-            pack_row(job, tile_of(w, mat, tile), i, rows + (size_t)row * job->row_bytes);
+        if (i < n_rows)
+            pack_row(job, tile_of(w, mat, tile), i, rows + (size_t)i * job->row_bytes);
         else
             clear_row(w, tile_of(w, mat, tile), i);
     }
 }
 
+/* The same from a source whose file has rows in another order, a few columns at a time; row: the
+ * tile's first in the source. */
+static void make_tile(const PackJob *job, int mat, int tile, int64_t row, int n_rows)
+{
+    const Weight *w = job->w;
+    const Tensor *source = job->source;
+    uint8_t made[TILE_ROWS * MADE_BYTES];
+    n_rows = n_rows < TILE_ROWS ? n_rows : TILE_ROWS;
+    for (int k = 0; k < w->n_cols; k += CHUNK_COLS) {
+        int n = w->n_cols - k < CHUNK_COLS ? w->n_cols - k : CHUNK_COLS;
+        const size_t bytes = dtype_row_bytes(w->type, n);
+        ASSERT(bytes <= MADE_BYTES);
+        source->rows->make(source->rows, source->first_row + row, n_rows, k, n, made);
+        for (int i = 0; i < n_rows; i++)
+            packed_put(w->type, tile_of(w, mat, tile), i, k, n, made + (size_t)i * bytes);
+    }
+    for (int i = n_rows; i < TILE_ROWS; i++)
+        clear_row(w, tile_of(w, mat, tile), i);
+}
+
+static void pack_task(void *context, int task, int worker)
+{
+    const PackJob *job = context;
+    const Weight *w = job->w;
+    const int mat = task / w->n_tiles, tile = task % w->n_tiles;
+    const int row = tile * TILE_ROWS, n = w->n_rows - row;
+    const int64_t source_row = (int64_t)mat * w->n_rows + row;
+    (void)worker;
+    if (job->source->rows)
+        make_tile(job, job->mat + mat, tile, source_row, n);
+    else
+        pack_tile(job, job->mat + mat, tile, tensor_rows(job->source, source_row, n, NULL), n);
+}
+
 static void pack(Backend *b, Weight *w, int mat, int n_mats, const Tensor *source)
 {
-    PackJob job = {w, mat, source->type, source->data, dtype_row_bytes(source->type, w->n_cols)};
-    pool_run(cpu_of(b)->pool, n_mats * w->n_tiles, pack_tile, &job);
+    PackJob job = {w, mat, source->type, source, dtype_row_bytes(source->type, w->n_cols)};
+    ASSERT(source->data || source->type == w->type);
+    pool_run(cpu_of(b)->pool, n_mats * w->n_tiles, pack_task, &job);
 }
 
 Weight *cpu_weight_new(Backend *b, const Tensor *source, int n_mats, Error *err)
@@ -128,7 +158,7 @@ Weight *cpu_weight_new(Backend *b, const Tensor *source, int n_mats, Error *err)
     w.n_all = n_mats;
     Weight *weight = mem_alloc(sizeof *weight);
     *weight = w;
-    if (source->data)
+    if (source->data || source->rows)
         pack(b, weight, 0, n_mats, source);
     return weight;
 }
@@ -136,7 +166,7 @@ Weight *cpu_weight_new(Backend *b, const Tensor *source, int n_mats, Error *err)
 Weight *cpu_bank_new_divided(Backend *b, DType type, int n_mats, int n_rows, int n_cols, Error *err)
 {
     const int n_own = n_mats / b->n_ranks;
-    const Tensor empty = {type, 3, {n_own, n_rows, n_cols}, NULL, 0};
+    const Tensor empty = {.type = type, .n_dims = 3, .dims = {n_own, n_rows, n_cols}};
     ASSERT(n_own * b->n_ranks == n_mats);
     Weight *w = cpu_weight_new(b, &empty, n_own, err);
     if (!w)

@@ -23,11 +23,14 @@ static void add_block(const PackedLayout *layout, const PackedBlock *w, const Ac
                       float acc[TILE_ROWS])
 {
     int32_t first[TILE_ROWS], second[TILE_ROWS];
-    bool is_halves = layout->form == PACKED_HALVES;
+    const bool has_mins = layout->form == PACKED_HALVES_MIN,
+               is_halves = layout->form == PACKED_HALVES || has_mins;
+    const int offset = layout->offset_shift ? 1 << layout->offset_shift : 0;
+    const float in_halves[2] = {(float)(b->minus_second - b->minus_sum), (float)-b->minus_second};
     for (int row = 0; row < TILE_ROWS; row++) {
         int32_t in_first = is_halves ? b->minus_sum - b->minus_second : b->minus_sum;
-        first[row] = layout->offset * in_first;
-        second[row] = layout->offset * b->minus_second;
+        first[row] = offset * in_first;
+        second[row] = offset * b->minus_second;
     }
     add_products(w, b->quants, 0, is_halves ? 4 : 8, first);
     if (is_halves)
@@ -36,7 +39,9 @@ static void add_block(const PackedLayout *layout, const PackedBlock *w, const Ac
         float t = w->scale[row] * (float)first[row];
         if (is_halves)
             t = fmaf(w->extra[row], (float)second[row], t);
-        else if (layout->form == PACKED_MIN)
+        if (has_mins)
+            t = fmaf(w->min[1][row], in_halves[1], fmaf(w->min[0][row], in_halves[0], t));
+        if (layout->form == PACKED_MIN)
             t = fmaf(w->extra[row], b->sum, t);
         acc[row] = fmaf(b->scale, t, acc[row]);
     }
@@ -129,6 +134,33 @@ static void product_bf16(const Product *p)
     }
 }
 
+/* 128 columns are summed as those of BF16, then scaled. */
+static void product_f8(const Product *p)
+{
+    const PackedLayout *layout = packed_layout(DTYPE_F8_128);
+    const int cols = layout->blocks * BLOCK_COLS;
+    for (int tile = 0; tile < p->n_tiles; tile++) {
+        for (int t = 0; t < p->acts.n_rows; t++) {
+            const uint8_t *record = p->tiles + (size_t)tile * p->tile_bytes;
+            const uint16_t *x = p->acts.bf16 + (size_t)t * p->acts.bf16_stride;
+            float acc[TILE_ROWS] = {0}, scale[TILE_ROWS];
+            for (int k = 0; k < p->acts.n_cols; k += cols, record += layout->record_bytes) {
+                const uint8_t *w = record + layout->header_bytes;
+                float sum[TILE_ROWS] = {0};
+                for (int j = 0; j < cols; j += 2, w += 2 * TILE_ROWS)
+                    for (int row = 0; row < TILE_ROWS; row++)
+                        for (int odd = 1; odd >= 0; odd--)
+                            sum[row] = fmaf(e4m3_to_float(w[2 * row + odd]),
+                                            bf16_to_float(x[k + j + odd]), sum[row]);
+                memcpy(scale, record, sizeof scale);
+                for (int row = 0; row < TILE_ROWS; row++)
+                    acc[row] = fmaf(scale[row], sum[row], acc[row]);
+            }
+            store(p, tile, t, acc);
+        }
+    }
+}
+
 void matmul_kernels_ref(MatmulKernels *kernels)
 {
     for (int type = 0; type < DTYPE_COUNT; type++)
@@ -136,5 +168,6 @@ void matmul_kernels_ref(MatmulKernels *kernels)
     kernels->product[DTYPE_F32] = product_f32;
     kernels->product[DTYPE_F16] = product_f16;
     kernels->product[DTYPE_BF16] = product_bf16;
+    kernels->product[DTYPE_F8_128] = product_f8;
     kernels->acts = (ActsKernels){acts_quantize, acts_round_bf16};
 }

@@ -125,5 +125,6 @@ void matmul_kernels_avx2(MatmulKernels *kernels)
     kernels->product[DTYPE_F32] = product_f32_avx2;
     kernels->product[DTYPE_F16] = product_f16_avx2;
     kernels->product[DTYPE_BF16] = product_bf16_avx2;
+    kernels->product[DTYPE_F8_128] = product_f8_avx2;
     kernels->acts = (ActsKernels){acts_quantize_avx2, acts_round_bf16_avx2};
 }

@@ -10,6 +10,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 void matmul_q_kernels_avx2(MatmulKernels *kernels);
+void product_f8_avx2(const Product *p);
 void acts_quantize_avx2(const float *x, int n, ActBlock *blocks);
 void acts_round_bf16_avx2(const float *x, int n, uint16_t *out);
 

@@ -9,7 +9,7 @@
  *    level cache; 2 tiles x 6 rows of x are 12 integer and 12 float sums in registers. Between
  *    panels the float sums wait in y.
  */
-#include "cpu/matmul_avx512.h"
+#include "cpu/unpack_avx512.h"
 
 enum {
     PANEL_BLOCKS = 16, /* 512 columns: 2 x 8 KiB of quants and 2 x 2 KiB of scales */
@@ -22,101 +22,6 @@ enum {
     HALVES_ROWS = 4 /* the same for HALVES, which need a third set of sums */
 };
 
-/* What the compiler must know of a type to unroll its kernels. */
-typedef struct Shape {
-    PackedForm form;
-    int bits, offset_shift, blocks; /* blocks of 32 columns in a record */
-    int record_bytes, header_bytes, block_bytes;
-} Shape;
-
-/* ---- Unpacking ---------------------------------------------------------------------------------
- */
-
-/* Eight vectors of unsigned quants. */
-INLINE void load_quants(int bits, const uint8_t *p, __m512i q[8])
-{
-    if (bits == 8) {
-        for (int g = 0; g < 8; g++)
-            q[g] = _mm512_loadu_si512(p + 64 * g);
-        return;
-    }
-    const __m512i nibble = _mm512_set1_epi8(15);
-    for (int g = 0; g < 4; g++) {
-        __m512i v = _mm512_loadu_si512(p + 64 * g);
-        q[g] = _mm512_and_si512(v, nibble);
-        q[g + 4] = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
-    }
-    if (bits == 5) {
-        const __m512i bit = _mm512_set1_epi8(16);
-        __m512i v = _mm512_loadu_si512(p + 256);
-        for (int g = 0; g < 8; g++) {
-            __m512i high = g < 4 ? _mm512_slli_epi16(v, 4 - g) : _mm512_srli_epi16(v, g - 4);
-            q[g] = _mm512_ternarylogic_epi32(q[g], high, bit, 0xf8); /* q | (high & bit) */
-        }
-    }
-    if (bits == 6) {
-        const __m512i pair = _mm512_set1_epi8(48);
-        for (int g = 0; g < 8; g++) {
-            __m512i v = _mm512_loadu_si512(p + 256 + 64 * (g / 4));
-            int left = 4 - 2 * (g % 4);
-            __m512i high = left >= 0 ? _mm512_slli_epi16(v, left) : _mm512_srli_epi16(v, -left);
-            q[g] = _mm512_ternarylogic_epi32(q[g], high, pair, 0xf8);
-        }
-    }
-}
-
-INLINE __m512 halves_at(const uint8_t *p)
-{
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
-}
-
-INLINE __m512 bytes_at(const uint8_t *p)
-{
-    __m128i v = _mm_load_si128((const __m128i *)(const void *)p);
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v));
-}
-
-INLINE __m512 signed_bytes_at(const uint8_t *p)
-{
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v));
-}
-
-/* The scales of a record's blocks: scale[b], extra[b] as packed_open_block has them. */
-INLINE void load_scales(Shape s, const uint8_t *record, __m512 *scale, __m512 *extra)
-{
-    __m512 d = halves_at(record);
-    if (s.blocks == 1) {
-        scale[0] = d;
-        if (s.form == PACKED_MIN)
-            extra[0] = halves_at(record + 32);
-    } else if (s.form == PACKED_HALVES) {
-        for (int b = 0; b < SUPER_BLOCKS; b++) {
-            scale[b] = _mm512_mul_ps(d, signed_bytes_at(record + 32 + 32 * b));
-            extra[b] = _mm512_mul_ps(d, signed_bytes_at(record + 48 + 32 * b));
-        }
-    } else {
-        /* Bytes 0-3, 4-7 and 8-11 of all rows' scales; see docs/formats.md for the twelve bytes. */
-        const __m512i low6 = _mm512_set1_epi8(63), low4 = _mm512_set1_epi8(15);
-        const __m512i high2 = _mm512_set1_epi8(48);
-        __m512i q0 = _mm512_loadu_si512(record + 64), q1 = _mm512_loadu_si512(record + 128);
-        __m512i q2 = _mm512_loadu_si512(record + 192);
-        _Alignas(64) uint8_t sc[2][64], m[2][64];
-        __m512i q0_high = _mm512_and_si512(_mm512_srli_epi16(q0, 2), high2);
-        __m512i q1_high = _mm512_and_si512(_mm512_srli_epi16(q1, 2), high2);
-        __m512i q2_high = _mm512_and_si512(_mm512_srli_epi16(q2, 4), low4);
-        _mm512_store_si512(sc[0], _mm512_and_si512(q0, low6));
-        _mm512_store_si512(m[0], _mm512_and_si512(q1, low6));
-        _mm512_store_si512(sc[1], _mm512_or_si512(_mm512_and_si512(q2, low4), q0_high));
-        _mm512_store_si512(m[1], _mm512_or_si512(q2_high, q1_high));
-        __m512 minus_dmin = _mm512_sub_ps(_mm512_setzero_ps(), halves_at(record + 32));
-        for (int b = 0; b < SUPER_BLOCKS; b++) {
-            scale[b] = _mm512_mul_ps(d, bytes_at(sc[b / 4] + 16 * (b % 4)));
-            extra[b] = _mm512_mul_ps(minus_dmin, bytes_at(m[b / 4] + 16 * (b % 4)));
-        }
-    }
-}
-
 /* ---- The arithmetic of one block ---------------------------------------------------------------
  */
 
@@ -127,34 +32,47 @@ INLINE __m512i activations_at(const ActBlock *x, int group)
     return _mm512_set1_epi32(four);
 }
 
-/* Where the integer sums of a block start: what the offset of the weights adds too much. */
-INLINE __m512i first_sum(Shape s, const ActBlock *x)
+INLINE bool is_halves(PackedLayout s)
 {
-    if (s.form == PACKED_MIN)
+    return s.form == PACKED_HALVES || s.form == PACKED_HALVES_MIN;
+}
+
+/* Where the integer sums of a block start: what the offset of the weights adds too much. */
+INLINE __m512i first_sum(PackedLayout s, const ActBlock *x)
+{
+    if (s.offset_shift == 0)
         return _mm512_setzero_si512();
-    int32_t minus_sum = s.form == PACKED_HALVES ? x->minus_sum - x->minus_second : x->minus_sum;
+    int32_t minus_sum = is_halves(s) ? x->minus_sum - x->minus_second : x->minus_sum;
     return _mm512_slli_epi32(_mm512_set1_epi32(minus_sum), (unsigned)s.offset_shift);
 }
 
-INLINE __m512i second_sum(Shape s, const ActBlock *x)
+INLINE __m512i second_sum(PackedLayout s, const ActBlock *x)
 {
+    if (s.offset_shift == 0)
+        return _mm512_setzero_si512();
     return _mm512_slli_epi32(_mm512_set1_epi32(x->minus_second), (unsigned)s.offset_shift);
 }
 
 /* acc + the block's share of the product, OFFSET and MIN. */
-INLINE __m512 add_block(Shape s, __m512 acc, const ActBlock *x, __m512i isum, __m512 scale,
-                        __m512 extra)
+INLINE __m512 add_block(PackedLayout s, __m512 acc, const ActBlock *x, __m512i isum,
+                        const BlockScales *w)
 {
-    __m512 t = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(isum));
+    __m512 t = _mm512_mul_ps(w->scale, _mm512_cvtepi32_ps(isum));
     if (s.form == PACKED_MIN)
-        t = _mm512_fmadd_ps(extra, _mm512_set1_ps(x->sum), t);
+        t = _mm512_fmadd_ps(w->extra, _mm512_set1_ps(x->sum), t);
     return _mm512_fmadd_ps(_mm512_set1_ps(x->scale), t, acc);
 }
 
 /* The same for HALVES; half: the first half's integer sum times its scale. */
-INLINE __m512 add_halves(__m512 acc, const ActBlock *x, __m512 half, __m512i isum, __m512 extra)
+INLINE __m512 add_halves(PackedLayout s, __m512 acc, const ActBlock *x, __m512 half, __m512i isum,
+                         const BlockScales *w)
 {
-    __m512 t = _mm512_fmadd_ps(extra, _mm512_cvtepi32_ps(isum), half);
+    __m512 t = _mm512_fmadd_ps(w->extra, _mm512_cvtepi32_ps(isum), half);
+    if (s.form == PACKED_HALVES_MIN) {
+        float first = (float)(x->minus_second - x->minus_sum), second = (float)-x->minus_second;
+        t = _mm512_fmadd_ps(w->min[0], _mm512_set1_ps(first), t);
+        t = _mm512_fmadd_ps(w->min[1], _mm512_set1_ps(second), t);
+    }
     return _mm512_fmadd_ps(_mm512_set1_ps(x->scale), t, acc);
 }
 
@@ -168,7 +86,7 @@ INLINE void prefetch(const uint8_t *at, int bytes)
 /* ---- Few rows of x ------------------------------------------------------------------------------
  */
 
-INLINE void few_rows(Shape s, int rows, const Product *p, int first_row)
+INLINE void few_rows(PackedLayout s, int rows, const Product *p, int first_row)
 {
     int n_records = p->acts.n_cols / (BLOCK_COLS * s.blocks);
     size_t stride = (size_t)(p->acts.n_cols / BLOCK_COLS);
@@ -180,29 +98,29 @@ INLINE void few_rows(Shape s, int rows, const Product *p, int first_row)
         for (int t = 0; t < rows; t++)
             acc[t] = _mm512_setzero_ps();
         for (int r = 0; r < n_records; r++) {
-            __m512 scale[SUPER_BLOCKS], extra[SUPER_BLOCKS];
-            load_scales(s, record, scale, extra);
+            BlockScales scales[SUPER_BLOCKS];
+            load_scales(s, record, scales);
             for (int b = 0; b < s.blocks; b++, x++) {
                 __m512i q[8];
                 prefetch(record + s.header_bytes + s.block_bytes * b + PREFETCH_BYTES,
                          s.block_bytes + (b == 0 ? s.header_bytes : 0));
-                load_quants(s.bits, record + s.header_bytes + s.block_bytes * b, q);
+                load_quants(s, record + s.header_bytes + s.block_bytes * b, q);
                 for (int t = 0; t < rows; t++) {
                     const ActBlock *xt = x + (size_t)t * stride;
                     __m512i isum = first_sum(s, xt);
                     for (int g = 0; g < 4; g++)
                         isum = _mm512_dpbusd_epi32(isum, q[g], activations_at(xt, g));
                     __m512 half = _mm512_setzero_ps();
-                    if (s.form == PACKED_HALVES) {
-                        half = _mm512_mul_ps(scale[b], _mm512_cvtepi32_ps(isum));
+                    if (is_halves(s)) {
+                        half = _mm512_mul_ps(scales[b].scale, _mm512_cvtepi32_ps(isum));
                         isum = second_sum(s, xt);
                     }
                     for (int g = 4; g < 8; g++)
                         isum = _mm512_dpbusd_epi32(isum, q[g], activations_at(xt, g));
-                    if (s.form == PACKED_HALVES)
-                        acc[t] = add_halves(acc[t], xt, half, isum, extra[b]);
+                    if (is_halves(s))
+                        acc[t] = add_halves(s, acc[t], xt, half, isum, &scales[b]);
                     else
-                        acc[t] = add_block(s, acc[t], xt, isum, scale[b], extra[b]);
+                        acc[t] = add_block(s, acc[t], xt, isum, &scales[b]);
                 }
             }
             record += s.record_bytes;
@@ -220,26 +138,39 @@ INLINE void few_rows(Shape s, int rows, const Product *p, int first_row)
 /* Some blocks of a tile, unpacked. */
 typedef struct Panel {
     uint8_t quants[PANEL_BLOCKS][QUANT_BYTES];
-    float scale[PANEL_BLOCKS][TILE_ROWS], extra[PANEL_BLOCKS][TILE_ROWS];
+    BlockScales scales[PANEL_BLOCKS];
 } Panel;
 
 _Static_assert(2 * sizeof(Panel) <= PRODUCT_SCRATCH_BYTES, "two panels must fit");
 _Static_assert(PANEL_BLOCKS % SUPER_BLOCKS == 0, "a panel is made of whole records");
 
-/* Unpacks n_blocks blocks. Eight-bit quants stay where they are. */
-INLINE void fill_panel(Shape s, const uint8_t *record, int n_blocks, Panel *panel)
+/* As much of them as the form has. */
+INLINE void copy_scales(PackedLayout s, BlockScales *to, const BlockScales *from)
+{
+    to->scale = from->scale;
+    if (s.form != PACKED_OFFSET)
+        to->extra = from->extra;
+    if (s.form == PACKED_HALVES_MIN) {
+        to->min[0] = from->min[0];
+        to->min[1] = from->min[1];
+    }
+}
+
+/* Eight-bit quants at even distances are multiplied where they are. */
+INLINE bool is_in_place(PackedLayout s) { return s.bits == 8 && s.scales == PACKED_HALF; }
+
+/* Unpacks n_blocks blocks. */
+INLINE void fill_panel(PackedLayout s, const uint8_t *record, int n_blocks, Panel *panel)
 {
     for (int b = 0; b < n_blocks; b += s.blocks, record += s.record_bytes) {
-        __m512 scale[SUPER_BLOCKS], extra[SUPER_BLOCKS];
-        load_scales(s, record, scale, extra);
+        BlockScales scales[SUPER_BLOCKS];
+        load_scales(s, record, scales);
         for (int i = 0; i < s.blocks; i++) {
-            _mm512_store_ps(panel->scale[b + i], scale[i]);
-            if (s.form != PACKED_OFFSET)
-                _mm512_store_ps(panel->extra[b + i], extra[i]);
-            if (s.bits == 8)
+            copy_scales(s, &panel->scales[b + i], &scales[i]);
+            if (is_in_place(s))
                 continue;
             __m512i q[8];
-            load_quants(s.bits, record + s.header_bytes + s.block_bytes * i, q);
+            load_quants(s, record + s.header_bytes + s.block_bytes * i, q);
             for (int g = 0; g < 8; g++)
                 _mm512_store_si512(panel->quants[b + i] + VECTOR_BYTES * g, q[g]);
         }
@@ -256,7 +187,7 @@ typedef struct Sums {
 
 /* tiles x rows of y += n_blocks blocks. quants[i]: the unpacked quants of tile i, block_step apart.
  */
-INLINE void multiply_panel(Shape s, int tiles, int rows, const uint8_t *const quants[2],
+INLINE void multiply_panel(PackedLayout s, int tiles, int rows, const uint8_t *const quants[2],
                            size_t block_step, const Panel panel[2], const ActBlock *x,
                            size_t x_stride, int n_blocks, const Sums *sums)
 {
@@ -277,11 +208,11 @@ INLINE void multiply_panel(Shape s, int tiles, int rows, const uint8_t *const qu
         for (int g = 0; g < 8; g++) {
             __m512i w[2] = {_mm512_loadu_si512(q0 + VECTOR_BYTES * g),
                             _mm512_loadu_si512(q1 + VECTOR_BYTES * g)};
-            if (s.form == PACKED_HALVES && g == 4) {
+            if (is_halves(s) && g == 4) {
                 for (int t = 0; t < rows; t++) {
                     for (int i = 0; i < tiles; i++)
-                        half[i][t] = _mm512_mul_ps(_mm512_load_ps(panel[i].scale[b]),
-                                                   _mm512_cvtepi32_ps(isum[i][t]));
+                        half[i][t] =
+                            _mm512_mul_ps(panel[i].scales[b].scale, _mm512_cvtepi32_ps(isum[i][t]));
                     isum[0][t] = isum[1][t] = second_sum(s, x + (size_t)t * x_stride);
                 }
             }
@@ -292,15 +223,13 @@ INLINE void multiply_panel(Shape s, int tiles, int rows, const uint8_t *const qu
             }
         }
         for (int i = 0; i < tiles; i++) {
-            __m512 scale = _mm512_load_ps(panel[i].scale[b]);
-            __m512 extra = _mm512_load_ps(panel[i].extra[b]);
+            const BlockScales *w = &panel[i].scales[b];
             for (int t = 0; t < rows; t++) {
-                if (s.form == PACKED_HALVES)
-                    acc[i][t] = add_halves(acc[i][t], x + (size_t)t * x_stride, half[i][t],
-                                           isum[i][t], extra);
+                if (is_halves(s))
+                    acc[i][t] = add_halves(s, acc[i][t], x + (size_t)t * x_stride, half[i][t],
+                                           isum[i][t], w);
                 else
-                    acc[i][t] =
-                        add_block(s, acc[i][t], x + (size_t)t * x_stride, isum[i][t], scale, extra);
+                    acc[i][t] = add_block(s, acc[i][t], x + (size_t)t * x_stride, isum[i][t], w);
             }
         }
     }
@@ -310,7 +239,7 @@ INLINE void multiply_panel(Shape s, int tiles, int rows, const uint8_t *const qu
                                   sums->mask[i], acc[i][t]);
 }
 
-INLINE void multiply_rows(Shape s, int tiles, int rows, const uint8_t *const quants[2],
+INLINE void multiply_rows(PackedLayout s, int tiles, int rows, const uint8_t *const quants[2],
                           size_t block_step, const Panel panel[2], const ActBlock *x,
                           size_t x_stride, int n_blocks, const Sums *sums)
 {
@@ -335,7 +264,7 @@ typedef struct Ahead {
     int left, step; /* bytes of each tile */
 } Ahead;
 
-INLINE Ahead look_ahead(Shape s, const Product *p, int tile, int b, int n_groups)
+INLINE Ahead look_ahead(PackedLayout s, const Product *p, int tile, int b, int n_groups)
 {
     int n_blocks = p->acts.n_cols / BLOCK_COLS;
     b += PANEL_BLOCKS;
@@ -362,13 +291,13 @@ INLINE void prefetch_ahead(Ahead *ahead)
     ahead->left -= bytes;
 }
 
-INLINE void many_rows(Shape s, const Product *p)
+INLINE void many_rows(PackedLayout s, const Product *p)
 {
     Panel *panel = p->scratch;
     int n_blocks = p->acts.n_cols / BLOCK_COLS;
-    int rows_max = s.form == PACKED_HALVES ? HALVES_ROWS : MANY_ROWS;
+    int rows_max = is_halves(s) ? HALVES_ROWS : MANY_ROWS;
     int n_groups = (p->acts.n_rows + rows_max - 1) / rows_max;
-    size_t block_step = s.bits == 8 ? (size_t)s.record_bytes : QUANT_BYTES;
+    size_t block_step = is_in_place(s) ? (size_t)s.record_bytes : QUANT_BYTES;
     for (int tile = 0; tile < p->n_tiles; tile += 2) {
         int tiles = p->n_tiles - tile < 2 ? 1 : 2;
         for (int b = 0; b < n_blocks; b += PANEL_BLOCKS) {
@@ -378,7 +307,7 @@ INLINE void many_rows(Shape s, const Product *p)
                 const uint8_t *record = p->tiles + (size_t)(tile + i) * p->tile_bytes +
                                         (size_t)(b / s.blocks) * (size_t)s.record_bytes;
                 fill_panel(s, record, n, &panel[i]);
-                quants[i] = s.bits == 8 ? record + s.header_bytes : panel[i].quants[0];
+                quants[i] = is_in_place(s) ? record + s.header_bytes : panel[i].quants[0];
             }
             Ahead ahead = look_ahead(s, p, tile, b, n_groups);
             for (int group = 0; group < n_groups; group++) {
@@ -404,7 +333,7 @@ INLINE void many_rows(Shape s, const Product *p)
 /* ---- One function a type
  * ------------------------------------------------------------------------- */
 
-INLINE void product(Shape s, const Product *p)
+INLINE void product(PackedLayout s, const Product *p)
 {
     switch (p->acts.n_rows) {
     case 1:
@@ -436,30 +365,32 @@ INLINE void product(Shape s, const Product *p)
     }
 }
 
-#define PRODUCT(name, ...)                                                                         \
-    static void product_##name##_avx512(const Product *p)                                          \
+#define PRODUCT(TYPE, ...)                                                                         \
+    static void product_##TYPE##_avx512(const Product *p)                                          \
     {                                                                                              \
-        static const Shape shape = {__VA_ARGS__};                                                  \
-        product(shape, p);                                                                         \
+        static const PackedLayout layout = {__VA_ARGS__};                                          \
+        product(layout, p);                                                                        \
     }
+PACKED_LAYOUTS(PRODUCT)
+#undef PRODUCT
 
-PRODUCT(q8_0, PACKED_OFFSET, 8, 7, 1, 544, 32, 512)
-PRODUCT(q4_0, PACKED_OFFSET, 4, 3, 1, 288, 32, 256)
-PRODUCT(q4_1, PACKED_MIN, 4, 0, 1, 320, 64, 256)
-PRODUCT(q5_0, PACKED_OFFSET, 5, 4, 1, 352, 32, 320)
-PRODUCT(q5_1, PACKED_MIN, 5, 0, 1, 384, 64, 320)
-PRODUCT(q4_k, PACKED_MIN, 4, 0, 8, 2304, 256, 256)
-PRODUCT(q5_k, PACKED_MIN, 5, 0, 8, 2816, 256, 320)
-PRODUCT(q6_k, PACKED_HALVES, 6, 5, 8, 3360, 288, 384)
+/* A group's number of blocks is not unrolled. */
+static void product_group_4_avx512(const Product *p)
+{
+    product(packed_group(4, packed_layout(p->type)->blocks), p);
+}
+
+static void product_group_8_avx512(const Product *p)
+{
+    product(packed_group(8, packed_layout(p->type)->blocks), p);
+}
 
 void matmul_q_kernels_avx512(MatmulKernels *kernels)
 {
-    kernels->product[DTYPE_Q8_0] = product_q8_0_avx512;
-    kernels->product[DTYPE_Q4_0] = product_q4_0_avx512;
-    kernels->product[DTYPE_Q4_1] = product_q4_1_avx512;
-    kernels->product[DTYPE_Q5_0] = product_q5_0_avx512;
-    kernels->product[DTYPE_Q5_1] = product_q5_1_avx512;
-    kernels->product[DTYPE_Q4_K] = product_q4_k_avx512;
-    kernels->product[DTYPE_Q5_K] = product_q5_k_avx512;
-    kernels->product[DTYPE_Q6_K] = product_q6_k_avx512;
+#define ENTRY(TYPE, ...) kernels->product[DTYPE_##TYPE] = product_##TYPE##_avx512;
+    PACKED_LAYOUTS(ENTRY)
+#undef ENTRY
+#define ENTRY(TYPE, bits, blocks) kernels->product[DTYPE_##TYPE] = product_group_##bits##_avx512;
+    PACKED_GROUPS(ENTRY)
+#undef ENTRY
 }

@@ -52,8 +52,9 @@ static bool load_vector(Loader *loader, const char *part, int n, float **out)
         return false;
     Backend *b = loader->model->backend;
     const size_t bytes = sizeof(float) * (size_t)n;
-    float *host = mem_alloc(bytes);
-    quant_decode(t.type, t.data, host, n);
+    float *host = mem_alloc(bytes), *scratch = mem_alloc(t.bytes);
+    quant_decode(t.type, tensor_rows(&t, 0, 1, scratch), host, n);
+    mem_free(scratch);
     *out = b->alloc(b, bytes, "a vector of the model", loader->err);
     if (*out)
         b->upload(b, *out, host, bytes);
@@ -95,7 +96,7 @@ static bool load_bank(Loader *loader, const char *projection, int n_rows, int n_
         if (!find_tensor(loader, part, n_rows, n_cols, &t))
             return false;
         if (e == 0) {
-            Tensor empty = {t.type, 3, {n, n_rows, n_cols}, NULL, 0};
+            const Tensor empty = {.type = t.type, .n_dims = 3, .dims = {n, n_rows, n_cols}};
             if (!pack(loader, &empty, n, out))
                 return false;
         }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "tensor/quant_codes.h"
 
 enum { QK = 32, QK_K = 256 };
 
@@ -39,6 +40,18 @@ void decode_q5_1(const uint8_t *blocks, float *out, int64_t n);
 void decode_q4_k(const uint8_t *blocks, float *out, int64_t n);
 void decode_q5_k(const uint8_t *blocks, float *out, int64_t n);
 void decode_q6_k(const uint8_t *blocks, float *out, int64_t n);
+void decode_q2_k(const uint8_t *blocks, float *out, int64_t n);
+void decode_q3_k(const uint8_t *blocks, float *out, int64_t n);
+void decode_iq4_nl(const uint8_t *blocks, float *out, int64_t n);
+void decode_iq4_xs(const uint8_t *blocks, float *out, int64_t n);
+void decode_mxfp4(const uint8_t *blocks, float *out, int64_t n);
+void decode_a4_32(const uint8_t *blocks, float *out, int64_t n);
+void decode_a4_64(const uint8_t *blocks, float *out, int64_t n);
+void decode_a4_128(const uint8_t *blocks, float *out, int64_t n);
+void decode_a8_32(const uint8_t *blocks, float *out, int64_t n);
+void decode_a8_64(const uint8_t *blocks, float *out, int64_t n);
+void decode_a8_128(const uint8_t *blocks, float *out, int64_t n);
+void decode_f8_128(const uint8_t *blocks, float *out, int64_t n);
 
 void encode_q8_0(const float *in, uint8_t *blocks, int64_t n);
 void encode_q4_0(const float *in, uint8_t *blocks, int64_t n);
@@ -48,5 +61,17 @@ void encode_q5_1(const float *in, uint8_t *blocks, int64_t n);
 void encode_q4_k(const float *in, uint8_t *blocks, int64_t n);
 void encode_q5_k(const float *in, uint8_t *blocks, int64_t n);
 void encode_q6_k(const float *in, uint8_t *blocks, int64_t n);
+void encode_q2_k(const float *in, uint8_t *blocks, int64_t n);
+void encode_q3_k(const float *in, uint8_t *blocks, int64_t n);
+void encode_iq4_nl(const float *in, uint8_t *blocks, int64_t n);
+void encode_iq4_xs(const float *in, uint8_t *blocks, int64_t n);
+void encode_mxfp4(const float *in, uint8_t *blocks, int64_t n);
+void encode_a4_32(const float *in, uint8_t *blocks, int64_t n);
+void encode_a4_64(const float *in, uint8_t *blocks, int64_t n);
+void encode_a4_128(const float *in, uint8_t *blocks, int64_t n);
+void encode_a8_32(const float *in, uint8_t *blocks, int64_t n);
+void encode_a8_64(const float *in, uint8_t *blocks, int64_t n);
+void encode_a8_128(const float *in, uint8_t *blocks, int64_t n);
+void encode_f8_128(const float *in, uint8_t *blocks, int64_t n);
 
 #endif

@@ -99,7 +99,7 @@ static bool make_weight(Maker *m, const char *part, int n_mats, int n_rows, int 
     if (!param)
         return false;
     Backend *b = m->p->model->backend;
-    const Tensor empty = {m->type, 3, {n_mats, n_rows, n_cols}, NULL, 0};
+    const Tensor empty = {.type = m->type, .n_dims = 3, .dims = {n_mats, n_rows, n_cols}};
     param->is_residual = strstr(part, "o_proj") || strstr(part, "down_proj");
     param->is_embedding = m->layer < 0;
     if (n_mats > 1 && m->p->divides_experts)
@@ -191,7 +191,7 @@ static bool make_low_rank(Maker *m, int l, Projection p, bool is_a, int n_rows, 
     Params *params = m->p;
     Backend *b = params->model->backend;
     LowRank *pair = &params->adapter->layers[l][p];
-    const Tensor empty = {m->type, 2, {n_rows, n_cols}, NULL, 0};
+    const Tensor empty = {.type = m->type, .n_dims = 2, .dims = {n_rows, n_cols}};
     Param param = {.n_mats = 1,
                    .n_rows = n_rows,
                    .n_cols = n_cols,
@@ -306,7 +306,11 @@ static void publish(const Params *p, const Param *param, int mat, const float *v
 {
     Backend *b = p->model->backend;
     const size_t one = (size_t)param->n_rows * (size_t)param->n_cols;
-    const Tensor t = {DTYPE_F32, 2, {param->n_rows, param->n_cols}, values, sizeof(float) * one};
+    const Tensor t = {.type = DTYPE_F32,
+                      .n_dims = 2,
+                      .dims = {param->n_rows, param->n_cols},
+                      .data = values,
+                      .bytes = sizeof(float) * one};
     if (param->vector)
         b->upload(b, param->vector, values, sizeof(float) * one);
     else
@@ -405,7 +409,12 @@ static bool fill_loaded(void *context, const Param *param, int mat, float *value
                          "%s: tensor %s is [%lld, %lld]; the configuration asks for [%d, %d]",
                          package_path(loading->package), name, (long long)tensor_n_rows(&t),
                          (long long)tensor_n_cols(&t), param->n_rows, param->n_cols);
-    quant_decode(t.type, t.data, values, (int64_t)matrix_size(param));
+    void *made = t.data ? NULL : mem_try_alloc(t.bytes, "a matrix", loading->err);
+    if (!t.data && !made)
+        return false;
+    quant_decode(t.type, tensor_rows(&t, 0, param->n_rows, made), values,
+                 (int64_t)matrix_size(param));
+    mem_free(made);
     return true;
 }
 

@@ -52,14 +52,18 @@ static bool open_side(Side *s, Backend *b, DType type, bool is_divided, Error *e
 {
     float *values = mem_alloc(sizeof *values * OUT * IN);
     for (int i = 0; i < 2; i++) {
-        const Tensor empty = {type, 3, {EXPERTS, OUT, IN}, NULL, 0};
+        const Tensor empty = {.type = type, .n_dims = 3, .dims = {EXPERTS, OUT, IN}};
         s->bank[i] = is_divided ? b->bank_new_divided(b, type, EXPERTS, OUT, IN, err)
                                 : b->weight_new(b, &empty, EXPERTS, err);
         if (!s->bank[i])
             return false;
         for (int e = 0; e < EXPERTS; e++) {
             fill(values, OUT * IN, (uint64_t)(10 * i + e));
-            const Tensor t = {DTYPE_F32, 2, {OUT, IN}, values, sizeof *values * OUT * IN};
+            const Tensor t = {.type = DTYPE_F32,
+                              .n_dims = 2,
+                              .dims = {OUT, IN},
+                              .data = values,
+                              .bytes = sizeof *values * OUT * IN};
             b->weight_set(b, s->bank[i], e, &t);
         }
         s->y[i] = mem_alloc(sizeof(float) * PAIRS * OUT);

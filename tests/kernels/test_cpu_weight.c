@@ -9,10 +9,7 @@
 
 #include <string.h>
 
-static const DType types[] = {DTYPE_F32,  DTYPE_F16,  DTYPE_BF16, DTYPE_Q8_0,
-                              DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1,
-                              DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K};
-enum { N_TYPES = sizeof types / sizeof *types, RESERVED_ROWS = 300, RESERVED_COLS = 1024 };
+enum { N_TYPES = DTYPE_COUNT, RESERVED_ROWS = 300, RESERVED_COLS = 1024 };
 
 static Error err;
 
@@ -80,20 +77,24 @@ static void test_what_is_put_in_comes_out(void **state)
     Backend *b = open_backend(2);
     for (int i = 0; i < N_TYPES; i++) {
         enum { MATS = 3, N = 21, K = 512 };
-        Tensor t = random_tensor(types[i], MATS, N, K, 1);
+        Tensor t = random_tensor((DType)i, MATS, N, K, 1);
         Weight *w = new_weight(b, &t, MATS);
         for (int mat = 0; mat < MATS; mat++)
             check_rows(b, w, mat, &t, mat * N, N);
-        assert_int_equal(b->weight_bytes(w), 2 * 16 * dtype_row_bytes(types[i], K) * MATS);
+        assert_int_equal(b->weight_bytes(w), 2 * 16 * dtype_row_bytes((DType)i, K) * MATS);
 
-        Tensor one = random_tensor(types[i], 1, N, K, 2);
+        Tensor one = random_tensor((DType)i, 1, N, K, 2);
         b->weight_set(b, w, 1, &one);
         check_rows(b, w, 0, &t, 0, N);
         check_rows(b, w, 1, &one, 0, N);
         check_rows(b, w, 2, &t, 2 * N, N);
 
         float *master = random_floats(2, N * K); /* the floats that `one` was made of */
-        Tensor f32 = {DTYPE_F32, 2, {N, K}, master, N * K * sizeof(float)};
+        Tensor f32 = {.type = DTYPE_F32,
+                      .n_dims = 2,
+                      .dims = {N, K},
+                      .data = master,
+                      .bytes = N * K * sizeof(float)};
         b->weight_set(b, w, 2, &f32);
         check_rows(b, w, 2, &one, 0, N);
         mem_free(master);
@@ -127,7 +128,7 @@ static void test_embed_gathers_rows(void **state)
     static const int32_t ids[IDS] = {0, 49, 16, 16, 15, 33, 1};
     Backend *b = open_backend(2);
     for (int i = 0; i < N_TYPES; i++) {
-        Tensor t = random_tensor(types[i], 1, N, K, 3);
+        Tensor t = random_tensor((DType)i, 1, N, K, 3);
         Weight *w = new_weight(b, &t, 1);
         float y[IDS * STRIDE], want[K];
         b->embed(b, w, ids, (Mat){y, IDS, K, STRIDE});
@@ -215,7 +216,9 @@ static void test_products_equal_the_plain_ones(void **state)
     (void)state;
     static const DType mixes[][3] = {{DTYPE_Q4_K, DTYPE_Q6_K, DTYPE_BF16},
                                      {DTYPE_Q8_0, DTYPE_F32, DTYPE_Q4_0},
-                                     {DTYPE_F16, DTYPE_Q5_K, DTYPE_Q5_1}};
+                                     {DTYPE_F16, DTYPE_Q5_K, DTYPE_Q5_1},
+                                     {DTYPE_Q2_K, DTYPE_A8_128, DTYPE_F8_128},
+                                     {DTYPE_MXFP4, DTYPE_IQ4_XS, DTYPE_A4_64}};
     for (int n_threads = 1; n_threads <= 3; n_threads++) {
         Backend *b = open_backend(n_threads);
         for (size_t mix = 0; mix < sizeof mixes / sizeof *mixes; mix++) {

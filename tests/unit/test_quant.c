@@ -61,6 +61,71 @@ static void expect_q6_k(const uint8_t *b, double *y)
         }
 }
 
+/* ggml walks Q2_K and Q3_K by halves of 128, two bits at a time, two groups of 16 each. */
+static void expect_q2_k_q3_k(DType type, const uint8_t *b, double *y)
+{
+    const bool is_3 = type == DTYPE_Q3_K;
+    const uint8_t *q = b + (is_3 ? 32 : 16), *s = b + 96;
+    const double d = (double)half_at(b + (is_3 ? 108 : 80)),
+                 dmin = is_3 ? 0 : (double)half_at(b + 82);
+    int group = 0;
+    uint8_t mask = 1;
+    for (int n = 0; n < 256; n += 128, q += 32)
+        for (int shift = 0; shift < 8; shift += 2, mask = (uint8_t)(mask << 1))
+            for (int half = 0; half < 2; half++, group++) {
+                int low = !is_3 ? 0 : group < 8 ? s[group] & 15 : s[group - 8] >> 4;
+                int sc = is_3 ? low | (s[8 + group % 4] >> 2 * (group / 4) & 3) << 4 : 0;
+                for (int l = 16 * half; l < 16 * half + 16; l++) {
+                    int code = q[l] >> shift & 3;
+                    *y++ = is_3 ? d * (sc - 32) * (code - (b[l] & mask ? 0 : 4))
+                                : d * (b[group] & 15) * code - dmin * (b[group] >> 4);
+                }
+            }
+}
+
+static void expect_iq4(DType type, const uint8_t *b, double *y)
+{
+    static const double values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
+    const bool is_xs = type == DTYPE_IQ4_XS;
+    for (int g = 0; g < (is_xs ? 8 : 1); g++) {
+        int low = b[4 + g / 2] >> 4 * (g % 2) & 15;
+        int high = (b[2] | b[3] << 8) >> 2 * g & 3;
+        double d = (double)half_at(b) * (is_xs ? (low | high << 4) - 32 : 1);
+        const uint8_t *qs = b + (is_xs ? 8 + 16 * g : 2);
+        for (int j = 0; j < 32; j++)
+            *y++ = d * values[j < 16 ? qs[j] & 15 : qs[j - 16] >> 4];
+    }
+}
+
+static void expect_mxfp4(const uint8_t *b, double *y)
+{
+    for (int j = 0; j < 32; j++) {
+        int q = j < 16 ? b[1 + j] & 15 : b[1 + j - 16] >> 4, e = q >> 1 & 3, m = q & 1;
+        double size = e == 0 ? 0.5 * m : ldexp(1 + 0.5 * m, e - 1);
+        y[j] = ldexp(q & 8 ? -size : size, b[0] - 127);
+    }
+}
+
+static void expect_group(DType type, const uint8_t *b, double *y)
+{
+    float head[2];
+    memcpy(head, b, sizeof head);
+    const int n = dtype_info(type)->block_len;
+    for (int j = 0; j < n; j++) {
+        if (type == DTYPE_F8_128) {
+            int code = b[4 + j], e = code >> 3 & 15, m = code & 7;
+            double size = e == 0 ? ldexp(m, -9) : ldexp(8 + m, e - 10);
+            y[j] = (double)head[0] * (code & 0x80 ? -size : size);
+        } else if (dtype_info(type)->block_bytes == 8 + n) {
+            y[j] = (double)head[0] * b[8 + j] + (double)head[1];
+        } else {
+            int byte = b[8 + j / 32 * 16 + j % 16];
+            y[j] = (double)head[0] * (j % 32 < 16 ? byte & 15 : byte >> 4) + (double)head[1];
+        }
+    }
+}
+
 static void expect_block(DType type, const uint8_t *b, double *y)
 {
     uint32_t bits;
@@ -86,10 +151,35 @@ static void expect_block(DType type, const uint8_t *b, double *y)
     case DTYPE_Q6_K:
         expect_q6_k(b, y);
         break;
+    case DTYPE_Q2_K:
+    case DTYPE_Q3_K:
+        expect_q2_k_q3_k(type, b, y);
+        break;
+    case DTYPE_IQ4_NL:
+    case DTYPE_IQ4_XS:
+        expect_iq4(type, b, y);
+        break;
+    case DTYPE_MXFP4:
+        expect_mxfp4(b, y);
+        break;
+    case DTYPE_A4_32:
+    case DTYPE_A4_64:
+    case DTYPE_A4_128:
+    case DTYPE_A8_32:
+    case DTYPE_A8_64:
+    case DTYPE_A8_128:
+    case DTYPE_F8_128:
+        expect_group(type, b, y);
+        break;
     default:
         expect_q4_q5(type, b, y);
         break;
     }
+}
+
+static int half_place(DType type)
+{
+    return type == DTYPE_Q6_K ? 208 : type == DTYPE_Q2_K ? 80 : type == DTYPE_Q3_K ? 108 : 0;
 }
 
 /* Random bytes, with the halves that scale a block kept finite and moderate. */
@@ -101,10 +191,18 @@ static void random_blocks(Rng *rng, DType type, uint8_t *b, size_t n_blocks)
             b[j] = (uint8_t)rng_next(rng);
         uint16_t d = half_from_float((float)rng_normal(rng)), m = half_from_float(0.3f);
         uint32_t f = float_bits((float)rng_normal(rng));
-        if (type == DTYPE_F32)
+        if (type == DTYPE_MXFP4)
+            b[0] = (uint8_t)(120 + b[0] % 12);
+        else if (type == DTYPE_F32 || type >= DTYPE_A4_32)
             memcpy(b, &f, 4);
         else
-            memcpy(b + (type == DTYPE_Q6_K ? 208 : 0), &d, 2);
+            memcpy(b + half_place(type), &d, 2);
+        if (type >= DTYPE_A4_32 && type < DTYPE_F8_128)
+            memcpy(b + 4, &f, 4);
+        for (int j = 4; type == DTYPE_F8_128 && j < info->block_bytes; j++)
+            b[j] = (b[j] & 0x7f) == 0x7f ? 0 : b[j]; /* no NaN */
+        if (type == DTYPE_Q2_K)
+            memcpy(b + 82, &m, 2);
         if (type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K)
             memcpy(b + 2, &m, 2);
     }
@@ -129,7 +227,8 @@ static void decoding_follows_the_layouts(void **state)
                 expect_block((DType)type, blocks + b * info->block_bytes, expected);
                 for (int j = 0; j < info->block_len; j++) {
                     double got = (double)out[b * info->block_len + j];
-                    if (fabs(got - expected[j]) > 1e-6 * (fabs(expected[j]) + 20))
+                    if (fabs(got - expected[j]) >
+                        1e-6 * (fabs(expected[j]) + (type > DTYPE_Q6_K ? 200 : 20)))
                         fail_msg("%s block %d element %d: %g, expected %g", info->name, b, j, got,
                                  expected[j]);
                 }
@@ -219,6 +318,14 @@ static void encode_and_compare(DType type, const float *x, double tolerance)
     mem_free(back);
 }
 
+/* How much coarser than Q4_0 and its like a type is. */
+static double coarseness(int type)
+{
+    if (type <= DTYPE_Q6_K)
+        return 1;
+    return type == DTYPE_Q3_K || type == DTYPE_MXFP4 ? 4 : 3;
+}
+
 static void odd_blocks_stay_finite(void **state)
 {
     (void)state;
@@ -232,10 +339,10 @@ static void odd_blocks_stay_finite(void **state)
             encode_and_compare((DType)type, x, 0.002);
             for (int i = 0; i < 256; i++)
                 x[i] = (float)sign * (0.5f + (float)i / 512); /* all on one side */
-            encode_and_compare((DType)type, x, 0.05);
+            encode_and_compare((DType)type, x, 0.05 * coarseness(type));
             memset(x, 0, sizeof x);
             x[77] = (float)sign * 3; /* one outlier */
-            encode_and_compare((DType)type, x, 0.02);
+            encode_and_compare((DType)type, x, 0.02 * coarseness(type));
             for (int i = 0; i < 256; i++)
                 x[i] = (float)sign * (i % 2 ? 1e-9f : -1e-9f); /* below half's reach */
             encode_and_compare((DType)type, x, 1e-7);
