@@ -57,7 +57,8 @@ typedef struct Maker {
 static DType type_for(DType wanted, const TensorName *name, const TensorPlan *plan, bool is_gguf)
 {
     static const DType substitute[DTYPE_COUNT] = {
-        [DTYPE_Q4_K] = DTYPE_Q5_0, [DTYPE_Q5_K] = DTYPE_Q5_1, [DTYPE_Q6_K] = DTYPE_Q8_0};
+        [DTYPE_Q4_K] = DTYPE_Q5_0, [DTYPE_Q5_K] = DTYPE_Q5_1, [DTYPE_Q6_K] = DTYPE_Q8_0,
+        [DTYPE_Q2_K] = DTYPE_Q4_0, [DTYPE_Q3_K] = DTYPE_Q4_0, [DTYPE_IQ4_XS] = DTYPE_IQ4_NL};
     if (is_gguf && name_is_small(name->part))
         return DTYPE_F32;
     if (plan->n_cols % dtype_info(wanted)->block_len == 0)
@@ -244,9 +245,10 @@ static bool open_pool(Maker *m, Error *err)
 static uint32_t file_type(DType type)
 {
     static const uint8_t numbers[DTYPE_COUNT] = {
-        [DTYPE_F32] = 0,   [DTYPE_F16] = 1,   [DTYPE_BF16] = 32, [DTYPE_Q8_0] = 7,
-        [DTYPE_Q4_0] = 2,  [DTYPE_Q4_1] = 3,  [DTYPE_Q5_0] = 8,  [DTYPE_Q5_1] = 9,
-        [DTYPE_Q4_K] = 14, [DTYPE_Q5_K] = 16, [DTYPE_Q6_K] = 18};
+        [DTYPE_F32] = 0,   [DTYPE_F16] = 1,     [DTYPE_BF16] = 32,   [DTYPE_Q8_0] = 7,
+        [DTYPE_Q4_0] = 2,  [DTYPE_Q4_1] = 3,    [DTYPE_Q5_0] = 8,    [DTYPE_Q5_1] = 9,
+        [DTYPE_Q4_K] = 14, [DTYPE_Q5_K] = 16,   [DTYPE_Q6_K] = 18,   [DTYPE_Q2_K] = 10,
+        [DTYPE_Q3_K] = 11, [DTYPE_IQ4_NL] = 25, [DTYPE_IQ4_XS] = 30, [DTYPE_MXFP4] = 38};
     return numbers[type];
 }
 
@@ -468,7 +470,7 @@ static const char usage[] =
     "usage: make_model SHAPE OUT [options]     (make_model --list names the shapes)\n"
     "  OUT             file.gguf, or a folder for safetensors\n"
     "  --type T        element type: F32 F16 BF16, and for GGUF Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K\n"
-    "                  Q5_K Q6_K (default BF16)\n"
+    "                  Q5_K Q6_K Q2_K Q3_K IQ4_NL IQ4_XS MXFP4 (default BF16)\n"
     "  --seed N        default 1\n"
     "  --set KEY=N     another number for one of config.json's keys; yarn_factor, yarn_original\n"
     "  --vocab DIR     the tokenizer of DIR/tokenizer.json instead of the small one\n"
@@ -532,6 +534,8 @@ static bool parse_options(Options *o, int argc, char **argv, Error *err)
             return false;
         i++;
     }
+    if (dtype_info(o->type)->ggml_id < 0)
+        return error_set(err, ERROR_ARGUMENT, "--type %s: no file has it", dtype_name(o->type));
     if (!o->is_gguf && dtype_info(o->type)->block_len > 1)
         return error_set(err, ERROR_ARGUMENT, "a folder holds F32, F16 or BF16, not %s",
                          dtype_name(o->type));

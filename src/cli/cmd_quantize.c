@@ -169,7 +169,8 @@ int cmd_quantize(int argc, char **argv)
          .kind = ARG_TEXT,
          .value = &q.type,
          .value_name = "T",
-         .help = "F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q6_K Q4_K_M Q4_K_S Q5_K_M Q5_K_S"},
+         .help = "F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q6_K Q4_K_M Q4_K_S Q5_K_M Q5_K_S "
+                 "Q3_K_L Q3_K_M Q3_K_S Q2_K IQ4_NL IQ4_XS MXFP4"},
         {.name = "lora",
          .kind = ARG_LIST,
          .value = &q.loras,

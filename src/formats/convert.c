@@ -144,6 +144,47 @@ static bool convert_one(Converter *c, const PlannedTensor *t, const Tensor *sour
     return true;
 }
 
+typedef struct MakeJob {
+    const Tensor *source;
+    uint8_t *out;
+    size_t row_bytes;
+} MakeJob;
+
+enum { MADE_ROWS = 64 }; /* of a task */
+
+static void make_rows(void *context, int task, int worker)
+{
+    const MakeJob *job = context;
+    int64_t from = (int64_t)task * MADE_ROWS, n = tensor_n_rows(job->source) - from;
+    (void)worker;
+    n = n < MADE_ROWS ? n : MADE_ROWS;
+    (void)tensor_rows(job->source, from, n, job->out + (size_t)from * job->row_bytes);
+}
+
+/* Gives a tensor whose rows are made its data; the caller frees *data. */
+static bool make_data(const Converter *c, Tensor *source, void **data)
+{
+    Tensor made = *source;
+    *data = mem_try_alloc(source->bytes, "a quantized tensor", c->err);
+    if (!*data)
+        return false;
+    MakeJob job = {source, *data, dtype_row_bytes(source->type, tensor_n_cols(source))};
+    int64_t n_rows = tensor_n_rows(source);
+    pool_run(c->pool, (int)((n_rows + MADE_ROWS - 1) / MADE_ROWS), make_rows, &job);
+    made.data = *data;
+    made.rows = NULL;
+    *source = made;
+    return true;
+}
+
+static bool convert_piece_data(Converter *c, const PlannedTensor *t, Tensor *source, double *error)
+{
+    void *data = NULL;
+    bool ok = (!source->rows || make_data(c, source, &data)) && convert_one(c, t, source, error);
+    mem_free(data);
+    return ok;
+}
+
 static bool convert_tensor(Converter *c, const PlannedTensor *t)
 {
     ConvertedTensor done = {.info = t->info};
@@ -154,7 +195,7 @@ static bool convert_tensor(Converter *c, const PlannedTensor *t)
         convert_piece_name(name, t, i);
         if (!convert_piece(c->in, t, i, &source, c->err) ||
             !merge_begin(&c->wave.merge, c->options, name, c->err) ||
-            !convert_one(c, t, &source, &error))
+            !convert_piece_data(c, t, &source, &error))
             return false;
         done.from = source.type;
         done.bytes_in += source.bytes;

@@ -46,6 +46,8 @@ static bool write_config(const Package *in, const char *dir, DType type, Error *
     json_object_set_new(config, "torch_dtype", json_string(names[type]));
     if (json_object_get(config, "dtype")) /* the newer name */
         json_object_set_new(config, "dtype", json_string(names[type]));
+    json_object_del(config, "quantization_config");
+    json_object_del(config, "quantization");
     bool ok = save_json(dir, "config.json", config, err);
     json_decref(config);
     return ok;

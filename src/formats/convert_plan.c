@@ -10,9 +10,19 @@
 #include <string.h>
 #include <strings.h>
 
-enum { N_LAYERS_MAX = 100000, N_EXPERTS_MAX = 100000 };
+enum { N_LAYERS_MAX = 100000, N_EXPERTS_MAX = 100000, N_HEADS_MAX = 100000 };
 
-typedef enum MixKind { MIX_PLAIN, MIX_SMALL, MIX_MEDIUM } MixKind;
+typedef enum MixKind {
+    MIX_PLAIN,
+    MIX_SMALL,
+    MIX_MEDIUM,
+    MIX_Q2, /* from here on low_bit_type */
+    MIX_Q3_SMALL,
+    MIX_Q3_MEDIUM,
+    MIX_Q3_LARGE,
+    MIX_IQ4,
+    MIX_MXFP4
+} MixKind;
 
 static const struct Mix {
     const char *name;
@@ -20,14 +30,18 @@ static const struct Mix {
     MixKind kind;
     uint32_t file_type; /* llama.h, enum llama_ftype */
 } mixes[] = {
-    {"F32", DTYPE_F32, MIX_PLAIN, 0},      {"F16", DTYPE_F16, MIX_PLAIN, 1},
-    {"BF16", DTYPE_BF16, MIX_PLAIN, 32},   {"Q4_0", DTYPE_Q4_0, MIX_PLAIN, 2},
-    {"Q4_1", DTYPE_Q4_1, MIX_PLAIN, 3},    {"Q5_0", DTYPE_Q5_0, MIX_PLAIN, 8},
-    {"Q5_1", DTYPE_Q5_1, MIX_PLAIN, 9},    {"Q8_0", DTYPE_Q8_0, MIX_PLAIN, 7},
-    {"Q4_K_S", DTYPE_Q4_K, MIX_SMALL, 14}, {"Q4_K_M", DTYPE_Q4_K, MIX_MEDIUM, 15},
-    {"Q5_K_S", DTYPE_Q5_K, MIX_SMALL, 16}, {"Q5_K_M", DTYPE_Q5_K, MIX_MEDIUM, 17},
-    {"Q6_K", DTYPE_Q6_K, MIX_PLAIN, 18},   {"Q4_K", DTYPE_Q4_K, MIX_MEDIUM, 15},
-    {"Q5_K", DTYPE_Q5_K, MIX_MEDIUM, 17},
+    {"F32", DTYPE_F32, MIX_PLAIN, 0},         {"F16", DTYPE_F16, MIX_PLAIN, 1},
+    {"BF16", DTYPE_BF16, MIX_PLAIN, 32},      {"Q4_0", DTYPE_Q4_0, MIX_PLAIN, 2},
+    {"Q4_1", DTYPE_Q4_1, MIX_PLAIN, 3},       {"Q5_0", DTYPE_Q5_0, MIX_PLAIN, 8},
+    {"Q5_1", DTYPE_Q5_1, MIX_PLAIN, 9},       {"Q8_0", DTYPE_Q8_0, MIX_PLAIN, 7},
+    {"Q4_K_S", DTYPE_Q4_K, MIX_SMALL, 14},    {"Q4_K_M", DTYPE_Q4_K, MIX_MEDIUM, 15},
+    {"Q5_K_S", DTYPE_Q5_K, MIX_SMALL, 16},    {"Q5_K_M", DTYPE_Q5_K, MIX_MEDIUM, 17},
+    {"Q6_K", DTYPE_Q6_K, MIX_PLAIN, 18},      {"Q4_K", DTYPE_Q4_K, MIX_MEDIUM, 15},
+    {"Q5_K", DTYPE_Q5_K, MIX_MEDIUM, 17},     {"Q2_K", DTYPE_Q2_K, MIX_Q2, 10},
+    {"Q3_K_S", DTYPE_Q3_K, MIX_Q3_SMALL, 11}, {"Q3_K_M", DTYPE_Q3_K, MIX_Q3_MEDIUM, 12},
+    {"Q3_K_L", DTYPE_Q3_K, MIX_Q3_LARGE, 13}, {"Q3_K", DTYPE_Q3_K, MIX_Q3_MEDIUM, 12},
+    {"IQ4_NL", DTYPE_IQ4_NL, MIX_IQ4, 25},    {"IQ4_XS", DTYPE_IQ4_XS, MIX_IQ4, 30},
+    {"MXFP4", DTYPE_MXFP4, MIX_MXFP4, 38},
 };
 
 static const struct Mix *find_mix(const char *name)
@@ -46,6 +60,7 @@ typedef struct Planner {
     const ConvertOptions *options;
     const struct Mix *mix;
     bool is_tied;
+    bool is_shared; /* four queries or more share a value */
     Error *err;
 } Planner;
 
@@ -54,13 +69,50 @@ static DType type_for_rows(DType type, int64_t n_cols)
 {
     if (n_cols % dtype_info(type)->block_len == 0)
         return type;
-    type = type == DTYPE_Q4_K ? DTYPE_Q5_0 : type == DTYPE_Q5_K ? DTYPE_Q5_1 : DTYPE_Q8_0;
+    type = type == DTYPE_Q4_K                         ? DTYPE_Q5_0
+           : type == DTYPE_Q5_K                       ? DTYPE_Q5_1
+           : type == DTYPE_Q2_K || type == DTYPE_Q3_K ? DTYPE_Q4_0
+           : type == DTYPE_IQ4_XS                     ? DTYPE_IQ4_NL
+                                                      : DTYPE_Q8_0;
     return n_cols % dtype_info(type)->block_len == 0 ? type : DTYPE_F16;
 }
 
 static bool gets_more_bits(int layer, int n_layers)
 {
     return layer < n_layers / 8 || layer >= 7 * n_layers / 8 || (layer - n_layers / 8) % 3 == 2;
+}
+
+/* The mixes below four and a half bits. */
+static DType low_bit_type(const Planner *p, const TensorName *name, bool is_down)
+{
+    const MixKind kind = p->mix->kind;
+    const DType base = p->mix->base;
+    const int layer = name->layer, n_layers = p->plan->n_layers;
+    const bool is_value = name->part == PART_ATTN_V, is_output = name->part == PART_ATTN_OUTPUT;
+    if (is_output && p->plan->n_experts == 8)
+        return kind == MIX_Q3_LARGE ? base : DTYPE_Q5_K;
+    switch (kind) {
+    case MIX_Q2:
+        if (is_value && p->is_shared)
+            return n_layers == 80 ? DTYPE_Q5_K : DTYPE_Q4_K;
+        return is_value && n_layers == 80         ? DTYPE_Q5_K
+               : is_value || is_down || is_output ? DTYPE_Q3_K
+                                                  : base;
+    case MIX_Q3_SMALL:
+        return is_value && n_layers == 80 ? DTYPE_Q5_K : base;
+    case MIX_Q3_MEDIUM:
+        if (is_value)
+            return layer < 2 || n_layers == 80 ? DTYPE_Q5_K : DTYPE_Q4_K;
+        if (is_down)
+            return layer < n_layers / 16 ? DTYPE_Q5_K : DTYPE_Q4_K;
+        return is_output ? DTYPE_Q4_K : base;
+    case MIX_Q3_LARGE:
+        return is_value || is_down || is_output ? DTYPE_Q5_K : base;
+    case MIX_IQ4:
+        return (is_value && p->is_shared) || (is_down && layer < n_layers / 8) ? DTYPE_Q5_K : base;
+    default: /* MXFP4 is for experts, and for models without them */
+        return p->plan->n_experts > 0 && name->part < PART_GATE_EXPERTS ? DTYPE_Q8_0 : base;
+    }
 }
 
 static DType choose_type(const Planner *p, const TensorName *name, int64_t n_cols)
@@ -77,9 +129,12 @@ static DType choose_type(const Planner *p, const TensorName *name, int64_t n_col
     if (dtype_info(type)->block_len == 1)
         return type;
     if (is_head) {
-        type = type == DTYPE_Q8_0 ? type : DTYPE_Q6_K;
-    } else if (n_experts == 8 && (name->part == PART_ATTN_V || name->part == PART_ATTN_K)) {
+        type = type == DTYPE_Q8_0 || mix->kind == MIX_MXFP4 ? DTYPE_Q8_0 : DTYPE_Q6_K;
+    } else if (n_experts == 8 && mix->kind != MIX_MXFP4 &&
+               (name->part == PART_ATTN_V || name->part == PART_ATTN_K)) {
         type = DTYPE_Q8_0;
+    } else if (mix->kind >= MIX_Q2) {
+        type = low_bit_type(p, name, is_down);
     } else if (n_experts == 8 && name->part == PART_ATTN_OUTPUT && type == DTYPE_Q4_K) {
         type = DTYPE_Q5_K;
     } else if (mix->kind == MIX_MEDIUM && (is_down || name->part == PART_ATTN_V)) {
@@ -237,6 +292,8 @@ static bool check_leftovers(const Planner *p)
         TensorName name;
         bool is_known =
             package_gguf(p->in) ? name_parse_gguf(t->name, &name) : parse_loose_hf(t->name, &name);
+        if (package_is_part(p->in, t->name))
+            continue;
         if (!is_known || name.layer >= p->plan->n_layers ||
             (name.expert >= 0 && name.expert >= p->plan->n_experts))
             return error_set(p->err, ERROR_UNSUPPORTED,
@@ -262,6 +319,7 @@ static bool config_int(const Package *in, const char *key, int max, int *value, 
 bool convert_plan(ConvertPlan *plan, const Package *in, const ConvertOptions *options, Error *err)
 {
     Planner p = {.plan = plan, .in = in, .options = options, .err = err};
+    int n_heads = 0, n_kv_heads = 0;
     p.mix = find_mix(options->type);
     if (!p.mix)
         return error_set(err, ERROR_ARGUMENT, "unknown type \"%s\"", options->type);
@@ -271,8 +329,11 @@ bool convert_plan(ConvertPlan *plan, const Package *in, const ConvertOptions *op
     plan->file_type = p.mix->file_type;
     p.is_tied = json_is_true(json_object_get(package_config(in), "tie_word_embeddings"));
     if (!config_int(in, "num_hidden_layers", N_LAYERS_MAX, &plan->n_layers, err) ||
-        !config_int(in, "num_experts", N_EXPERTS_MAX, &plan->n_experts, err))
+        !config_int(in, "num_experts", N_EXPERTS_MAX, &plan->n_experts, err) ||
+        !config_int(in, "num_attention_heads", N_HEADS_MAX, &n_heads, err) ||
+        !config_int(in, "num_key_value_heads", N_HEADS_MAX, &n_kv_heads, err))
         return false;
+    p.is_shared = n_kv_heads > 0 && n_heads / n_kv_heads >= 4;
     bool ok = add(&p, PART_TOKEN_EMBD, -1, -1, false);
     for (int l = 0; ok && l < plan->n_layers; l++)
         ok = add_layer(&p, l);

@@ -54,6 +54,7 @@ void package_close(Package *p)
         file_unmap(&p->text_files[i]);
     arena_close(&p->arena);
     gguf_close(p->gguf);
+    prequantized_free(p->quantized);
     tensor_table_free(p->tensors);
     mem_free(p->path);
     mem_free(p);
@@ -75,6 +76,12 @@ typedef struct Place {
     bool is_upper; /* the second half */
 } Place;
 
+static const NamedTensor *find_stored(const Package *p, const char *name)
+{
+    const NamedTensor *made = prequantized_tensor(p->quantized, name);
+    return made ? made : tensor_table_find(p->tensors, name);
+}
+
 /* Banks in safetensors: "experts.gate_up_proj" and "experts.down_proj", [n_experts, out, in], as
  * transformers 5 may save them; also one bank a projection. */
 static bool find_bank(const Package *p, const TensorName *name, Place *place)
@@ -83,14 +90,14 @@ static bool find_bank(const Package *p, const TensorName *name, Place *place)
     TensorName bank = *name;
     bank.expert = -1;
     name_print_hf(text, &bank);
-    place->stored = tensor_table_find(p->tensors, text);
+    place->stored = find_stored(p, text);
     if (!place->stored) {
         *strrchr(text, '.') = '\0'; /* without ".weight" */
-        place->stored = tensor_table_find(p->tensors, text);
+        place->stored = find_stored(p, text);
     }
     if (!place->stored && name->part != PART_DOWN_EXPERTS) {
         snprintf(text, sizeof text, "model.layers.%d.mlp.experts.gate_up_proj", name->layer);
-        place->stored = tensor_table_find(p->tensors, text);
+        place->stored = find_stored(p, text);
         place->is_half = place->stored != NULL;
         place->is_upper = name->part == PART_UP_EXPERTS;
     }
@@ -109,13 +116,13 @@ static bool find(const Package *p, const char *text, Place *place)
         if (!is_known)
             return false;
         name_print_gguf(stored_as, &name);
-        place->stored = tensor_table_find(p->tensors, stored_as);
+        place->stored = find_stored(p, stored_as);
         place->expert = name.expert;
     } else {
         /* Embedding models are saved without their language model's head, and without "model.". */
-        place->stored = tensor_table_find(p->tensors, text);
+        place->stored = find_stored(p, text);
         if (!place->stored && strncmp(text, "model.", 6) == 0)
-            place->stored = tensor_table_find(p->tensors, text + 6);
+            place->stored = find_stored(p, text + 6);
         if (!place->stored && is_known && name.part >= PART_GATE_EXPERTS)
             return find_bank(p, &name, place);
     }
@@ -128,6 +135,11 @@ bool package_has_tensor(const Package *p, const char *name)
 {
     Place place;
     return find(p, name, &place);
+}
+
+bool package_is_part(const Package *p, const char *name)
+{
+    return prequantized_owns(p->quantized, name);
 }
 
 /* The expert's slice of a bank; the hidden size tells [out, in] from its transpose. */
@@ -145,14 +157,17 @@ static bool slice_bank(const Package *p, const char *name, const Place *place, T
                          " elements, not hidden_size %" JSON_INTEGER_FORMAT,
                          stored->file, stored->name, t->dims[2], hidden);
     size_t expert_bytes = t->bytes / (size_t)t->dims[0];
-    const uint8_t *data = (const uint8_t *)t->data + (size_t)place->expert * expert_bytes;
     int64_t n_rows = t->dims[1] / (place->is_half ? 2 : 1);
     size_t bytes = expert_bytes / (place->is_half ? 2 : 1);
+    size_t at = (size_t)place->expert * expert_bytes + (place->is_upper ? bytes : 0);
+    int64_t first_row = place->expert * t->dims[1] + (place->is_upper ? n_rows : 0);
     *t = (Tensor){.type = t->type,
                   .n_dims = 2,
                   .dims = {n_rows, t->dims[2]},
                   .bytes = bytes,
-                  .data = data + (place->is_upper ? bytes : 0)};
+                  .data = t->data ? (const uint8_t *)t->data + at : NULL,
+                  .rows = t->rows,
+                  .first_row = first_row};
     return true;
 }
 
@@ -161,7 +176,9 @@ bool package_tensor(const Package *p, const char *name, Tensor *out, Error *err)
     Place place;
     if (!find(p, name, &place))
         return error_set(err, ERROR_FORMAT, "%s: tensor %.200s is missing", p->path, name);
-    if (!place.stored->tensor.data)
+    if (place.stored->tensor.rows && !prequantized_check(place.stored, err))
+        return false;
+    if (!place.stored->tensor.data && !place.stored->tensor.rows)
         return error_set(err, ERROR_UNSUPPORTED, "%s: tensor %.200s: type %s cannot be read",
                          place.stored->file, place.stored->name, place.stored->type_name);
     *out = place.stored->tensor;

@@ -36,10 +36,14 @@ json_t *package_config(const Package *package);
 json_t *package_generation_config(const Package *package);
 
 /* The tensor of that Hugging Face name, shape as Hugging Face has it. Experts of a bank (GGUF, or
- * fused safetensors) are found one by one: data points into the bank. False and a message naming
- * tensor (and type) when it is missing or unreadable. */
+ * fused safetensors) are found one by one: data points into the bank. Matrices that a folder holds
+ * in the layout of FP8, GPTQ, AWQ or MLX have rows instead of data (tensor.h). False and a message
+ * naming tensor (and type) when it is missing or unreadable. */
 bool package_tensor(const Package *package, const char *name, Tensor *out, Error *err) MUST_USE;
 bool package_has_tensor(const Package *package, const char *name);
+/* Whether a tensor of the files is a part of a quantized matrix that is found under another name.
+ */
+bool package_is_part(const Package *package, const char *name);
 
 /* What the tokenizer is made from; absent parts are empty. Borrowed from the package. */
 typedef struct PackageText {
@@ -78,7 +82,8 @@ typedef struct MergedAdapter {
 /* A new safetensors folder or GGUF from any package: `wen quantize`. */
 typedef struct ConvertOptions {
     /* An element type ("F32" "F16" "BF16" "Q8_0" "Q4_0" "Q4_1" "Q5_0" "Q5_1" "Q6_K") or a mix
-     * ("Q4_K_M" "Q4_K_S" "Q5_K_M" "Q5_K_S"; "Q4_K" and "Q5_K" mean _M). Any case. */
+     * ("Q4_K_M" "Q4_K_S" "Q5_K_M" "Q5_K_S" "Q3_K_L" "Q3_K_M" "Q3_K_S" "Q2_K" "IQ4_NL" "IQ4_XS"
+     * "MXFP4"; "Q3_K", "Q4_K" and "Q5_K" mean _M). Any case. */
     const char *type;
     bool as_safetensors;           /* folder out; type F32, F16, BF16 */
     const MergedAdapter *adapters; /* [n_adapters], added in this order; borrowed */

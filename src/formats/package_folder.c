@@ -166,5 +166,6 @@ bool package_read_folder(Package *p, bool need_weights, Error *err)
         return error_set(err, ERROR_IO, "%s: neither config.json nor tokenizer files in it",
                          p->path);
     p->is_tied = json_is_true(json_object_get(p->config, "tie_word_embeddings"));
-    return !need_weights || read_weights(p, err);
+    return !need_weights || (read_weights(p, err) &&
+                             prequantized_find(&p->quantized, p->config, p->tensors, p->path, err));
 }

@@ -3,6 +3,7 @@
 #define WEN_FORMATS_PACKAGE_PARTS_H
 
 #include "formats/package.h"
+#include "formats/prequantized.h"
 
 enum { PACKAGE_TEXT_FILES = 6 };
 
@@ -10,9 +11,10 @@ struct Package {
     char *path;
     Str memory; /* borrowed; NULL data: read from `path` */
     TensorTable *tensors;
-    Gguf *gguf;         /* NULL: a folder */
-    json_t *config;     /* may be NULL if weights are not needed */
-    json_t *generation; /* may be NULL */
+    Prequantized *quantized; /* NULL: none */
+    Gguf *gguf;              /* NULL: a folder */
+    json_t *config;          /* may be NULL if weights are not needed */
+    json_t *generation;      /* may be NULL */
     json_t *tokenizer_config;
     bool is_tied; /* lm_head.weight may be served by the embedding */
     PackageText text;

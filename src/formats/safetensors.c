@@ -146,6 +146,14 @@ static bool remember_extent(HeaderReader *h, Extent extent)
     return true;
 }
 
+/* Bytes of an element that only prequantized.h can read; 0 for others. */
+static uint64_t raw_width(const char *type_name)
+{
+    if (strcmp(type_name, "I32") == 0 || strcmp(type_name, "U32") == 0)
+        return 4;
+    return strcmp(type_name, "F8_E4M3") == 0;
+}
+
 /* Tensors that cannot be read (type, more than four dimensions, no elements) are listed without
  * data; asking for one is the error. */
 static bool add_entry(HeaderReader *h, TensorTable *table, const Entry *e)
@@ -155,8 +163,9 @@ static bool add_entry(HeaderReader *h, TensorTable *table, const Entry *e)
     DType type;
     bool is_known =
         dtype_from_name(str_from(e->type_name), &type) && dtype_info(type)->block_len == 1;
-    if (is_known) {
-        uint64_t bytes = 0, width = (uint64_t)dtype_info(type)->block_bytes;
+    uint64_t width = is_known ? (uint64_t)dtype_info(type)->block_bytes : raw_width(e->type_name);
+    if (width) {
+        uint64_t bytes = 0;
         if (__builtin_mul_overflow(e->n_elements, width, &bytes) ||
             bytes != e->extent.end - e->extent.begin)
             return error_set(h->err, ERROR_FORMAT,
@@ -165,12 +174,14 @@ static bool add_entry(HeaderReader *h, TensorTable *table, const Entry *e)
                              e->extent.at, h->name, e->n_elements, e->type_name,
                              e->extent.end - e->extent.begin);
     }
-    if (is_known && e->n_dims <= TENSOR_DIMS_MAX && e->n_elements > 0) {
-        t.tensor = (Tensor){.type = type, .n_dims = e->n_dims ? e->n_dims : 1};
+    if (width && e->n_dims <= TENSOR_DIMS_MAX && e->n_elements > 0) {
+        t.tensor =
+            (Tensor){.type = is_known ? type : DTYPE_COUNT, .n_dims = e->n_dims ? e->n_dims : 1};
         memcpy(t.tensor.dims, e->dims, sizeof e->dims);
         if (e->n_dims == 0)
             t.tensor.dims[0] = 1; /* a scalar */
-        t.tensor.data = h->file + h->data_at + e->extent.begin;
+        const uint8_t *data = h->file + h->data_at + e->extent.begin;
+        *(is_known ? &t.tensor.data : &t.raw) = data;
         t.tensor.bytes = (size_t)(e->extent.end - e->extent.begin);
     } else if (is_known) {
         snprintf(description, sizeof description, "%s with %d dimensions and %" PRIu64 " elements",

@@ -18,6 +18,8 @@ typedef struct NamedTensor {
     Tensor tensor;    /* data into a mapping of the table; .data NULL if the type is not readable */
     const char *type_name; /* the file's own spelling ("F8_E4M3", "IQ2_XXS") */
     const char *file;      /* path, for messages */
+    const void *raw;       /* the bytes of integers and FP8 in safetensors, of the shape in tensor:
+                              parts of matrices (prequantized.h), not to be read as they are */
 } NamedTensor;
 
 typedef struct TensorTable TensorTable;

@@ -129,8 +129,9 @@ static void check_shape(const char *shape, const char *type)
 static void every_weight_type(void **state)
 {
     (void)state;
-    static const char *const types[] = {"F32",  "F16",  "BF16", "Q8_0", "Q4_0", "Q4_1",
-                                        "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"};
+    static const char *const types[] = {"F32",  "F16",    "BF16",   "Q8_0", "Q4_0", "Q4_1",
+                                        "Q5_0", "Q5_1",   "Q4_K",   "Q5_K", "Q6_K", "Q2_K",
+                                        "Q3_K", "IQ4_NL", "IQ4_XS", "MXFP4"};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         check_shape("tiny", types[i]);
 }

@@ -268,6 +268,65 @@ static void block_q6_k(const uint8_t *b, double *y)
     }
 }
 
+/* Two bits of value i: the halves of 128 have 32 bytes each, with four groups of 32 one above the
+ * other. */
+static int two_bits(const uint8_t *qs, int i)
+{
+    return qs[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+}
+
+/* A byte for every 16 values: scale below, minimum above. */
+static void block_q2_k(const uint8_t *b, double *y)
+{
+    for (int i = 0; i < 256; i++)
+        y[i] =
+            f16(b + 80) * (b[i / 16] & 15) * two_bits(b + 16, i) - f16(b + 82) * (b[i / 16] >> 4);
+}
+
+/* Bit i / 32 of hmask[i % 32] is the third bit. Sixteen scales of six bits: nibbles of the first
+ * eight bytes, low ones first, and above them pairs of bits of the last four. */
+static void block_q3_k(const uint8_t *b, double *y)
+{
+    const uint8_t *s = b + 96;
+    for (int i = 0; i < 256; i++) {
+        const int g = i / 16, low = g < 8 ? s[g] & 15 : s[g - 8] >> 4;
+        const int scale = low + 16 * (s[8 + g % 4] >> g / 4 * 2 & 3) - 32;
+        y[i] = f16(b + 108) * scale * (two_bits(b + 32, i) + 4 * (b[i % 32] >> i / 32 & 1) - 4);
+    }
+}
+
+static double iq4(int code)
+{
+    static const int values[] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                 1,    13,   25,  38,  53,  69,  89,  113};
+    return values[code];
+}
+
+static void block_iq4_nl(const uint8_t *b, double *y)
+{
+    for (int i = 0; i < 32; i++)
+        y[i] = f16(b) * iq4(nibble(b + 2, i));
+}
+
+static void block_iq4_xs(const uint8_t *b, double *y)
+{
+    for (int i = 0; i < 256; i++) {
+        const int g = i / 32, low = b[4 + g / 2] >> g % 2 * 4 & 15;
+        const int high = b[2 + g / 4] >> g % 4 * 2 & 3;
+        y[i] = f16(b) * (low + 16 * high - 32) * iq4(nibble(b + 8 + 16 * g, i % 32));
+    }
+}
+
+/* A power of two, and numbers of a sign, two bits of exponent and one of mantissa. */
+static void block_mxfp4(const uint8_t *b, double *y)
+{
+    static const double sizes[] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    for (int i = 0; i < 32; i++) {
+        const int code = nibble(b + 1, i);
+        y[i] = ldexp(code & 8 ? -sizes[code & 7] : sizes[code], b[0] - 127);
+    }
+}
+
 static void block_f32(const uint8_t *b, double *y) { *y = f32(b); }
 static void block_f16(const uint8_t *b, double *y) { *y = f16(b); }
 static void block_bf16(const uint8_t *b, double *y) { *y = bf16(b); }
@@ -279,7 +338,9 @@ static const struct {
     [0] = {1, 4, block_f32},       [1] = {1, 2, block_f16},       [30] = {1, 2, block_bf16},
     [8] = {32, 34, block_q8_0},    [2] = {32, 18, block_q4_0},    [3] = {32, 20, block_q4_1},
     [6] = {32, 22, block_q5_0},    [7] = {32, 24, block_q5_1},    [12] = {256, 144, block_q4_k},
-    [13] = {256, 176, block_q5_k}, [14] = {256, 210, block_q6_k},
+    [13] = {256, 176, block_q5_k}, [14] = {256, 210, block_q6_k}, [10] = {256, 84, block_q2_k},
+    [11] = {256, 110, block_q3_k}, [20] = {32, 18, block_iq4_nl}, [23] = {256, 136, block_iq4_xs},
+    [39] = {32, 17, block_mxfp4},
 };
 
 /* One row, counted through all matrices of a bank. */
