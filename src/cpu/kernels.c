@@ -12,8 +12,11 @@ static const char *const names[ISA_COUNT] = {"ref", "avx2", "avx512", "avx512bf1
 static Kernels tables[ISA_COUNT]; /* written once, under fill_once */
 static pthread_once_t fill_once = PTHREAD_ONCE_INIT;
 
+/* Only the levels of this processor: also the functions that fill a table may be made of the
+ * instructions of its level. */
 static void fill_tables(void)
 {
+    const IsaLevel best = isa_detect();
     Kernels k = {0};
     matmul_kernels_ref(&k.matmul);
     attention_kernels_ref(&k.attention);
@@ -24,6 +27,8 @@ static void fill_tables(void)
     limit_kernels_ref(&k.limits);
     tables[ISA_REF] = k;
 #if defined(__x86_64__)
+    if (best < ISA_AVX2)
+        return;
     matmul_kernels_avx2(&k.matmul);
     attention_kernels_avx2(&k.attention);
     elementwise_kernels_avx2(&k.elementwise);
@@ -32,6 +37,8 @@ static void fill_tables(void)
     backward_kernels_avx2(&k.backward);
     limit_kernels_avx2(&k.limits);
     tables[ISA_AVX2] = k;
+    if (best < ISA_AVX512)
+        return;
     matmul_kernels_avx512(&k.matmul);
     attention_kernels_avx512(&k.attention);
     elementwise_kernels_avx512(&k.elementwise);
@@ -40,6 +47,8 @@ static void fill_tables(void)
     backward_kernels_avx512(&k.backward);
     limit_kernels_avx512(&k.limits);
     tables[ISA_AVX512] = k;
+    if (best < ISA_AVX512BF16)
+        return;
     matmul_kernels_avx512bf16(&k.matmul);
     gemm_kernels_avx512bf16(&k.gemm);
     limit_kernels_avx512bf16(&k.limits);
