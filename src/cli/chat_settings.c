@@ -172,12 +172,12 @@ void chat_show_stats(const Chat *c)
     if (u->reasoning_tokens > 0)
         buf_printf(&line, " (%d of thought)", u->reasoning_tokens);
     if (u->decode_seconds > 0 && u->completion_tokens > 1)
-        buf_printf(&line, ", %.1f a second", (u->completion_tokens - 1) / u->decode_seconds);
+        buf_printf(&line, ", %.0f a second", (u->completion_tokens - 1) / u->decode_seconds);
     buf_printf(&line, "; prompt %d", u->prompt_tokens);
     if (u->cached_tokens > 0)
         buf_printf(&line, " (%d known)", u->cached_tokens);
     if (u->prefill_seconds > 0 && n_computed > 0)
-        buf_printf(&line, ", %.1f a second", n_computed / u->prefill_seconds);
+        buf_printf(&line, ", %.0f a second", n_computed / u->prefill_seconds);
     buf_printf(&line, "; context %d of %d", u->prompt_tokens + u->completion_tokens,
                wen_engine_context(c->engine));
     chat_say("[%s]", line.data);

@@ -367,8 +367,10 @@ bool prequantized_find(Prequantized **out, const json_t *config, const TensorTab
 {
     Scheme scheme = {.kind = SCHEME_NONE};
     *out = NULL;
-    if (!read_scheme(&scheme, config, path, err) || scheme.kind == SCHEME_NONE)
-        return scheme.kind == SCHEME_NONE && err->code == ERROR_NONE;
+    if (!read_scheme(&scheme, config, path, err))
+        return false;
+    if (scheme.kind == SCHEME_NONE)
+        return true;
     Prequantized *q = mem_alloc(sizeof *q);
     q->scheme = scheme;
     q->matrices = tensor_table_new();

@@ -154,12 +154,24 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-/* A thought is there or not, and its marks are nowhere else. */
-static bool follows(const TaskReply *reply, bool thinks)
+/* Marks of a thought in an answer: the chat template would cut the answer there. */
+static bool has_marks(const Rollout *r)
 {
-    return (reply->thinking.bytes > 0) == thinks &&
-           str_find(reply->content, STR("<think>"), 0) < 0 &&
-           str_find(reply->content, STR("</think>"), 0) < 0;
+    size_t i;
+    json_t *turn;
+    json_array_foreach(r->turns, i, turn)
+    {
+        const char *content = json_string_value(json_object_get(turn, "content"));
+        if (content && (strstr(content, "<think>") || strstr(content, "</think>")))
+            return true;
+    }
+    return false;
+}
+
+/* A thought is there or not, and its marks are nowhere else. */
+static bool follows(const Rollout *r, const TaskReply *reply, bool thinks)
+{
+    return (reply->thinking.bytes > 0) == thinks && !has_marks(r);
 }
 
 /* Without memory to look, a reply is left out. */
@@ -193,7 +205,7 @@ static int sift(Run *r, int problem_i, int thinks, const Rollout *group, Candida
             is_new = is_new && out[k].key != key;
         if (!is_over(&group[j], p))
             count->cut++;
-        else if (thinks >= 0 && !follows(&reply, thinks == 1))
+        else if (thinks >= 0 && !follows(&group[j], &reply, thinks == 1))
             count->other_mode++;
         else if (is_unfit(r, p, &reply))
             count->unfit++;

@@ -460,7 +460,7 @@ static void nonsense_is_refused(void **state)
     Fixture *f = fixture_dense();
     char *dir = write_folder(f, "nonsense"), *out = temp_path("nonsense-out");
     char *gguf = temp_path("nonsense-out.gguf");
-    convert_error(dir, gguf, "Q3_K", ERROR_ARGUMENT, "unknown type \"Q3_K\"");
+    convert_error(dir, gguf, "Q9_K", ERROR_ARGUMENT, "unknown type \"Q9_K\"");
     convert_error(dir, out, "Q4_0", ERROR_ARGUMENT, "safetensors hold F32, F16 or BF16");
     assert_true(package_convert_knows("q5_k_s"));
     assert_false(package_convert_knows("Q5_K_L"));
