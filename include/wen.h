@@ -141,8 +141,8 @@ WEN_API void wen_model_close(wen_model *model); /* NULL is fine */
  *   sampling {thinking, not_thinking}: {temperature, top_p, top_k, min_p, repetition_penalty}
  *   memory {context, kv_type, weights_bytes, kv_bytes, kv_bytes_per_token, step_bytes, total_bytes,
  *           available_bytes, fits}: the plan for `context` tokens (0: the model's maximum) with
- *   keys and values of type `kv_type` ("f32" "f16" "bf16"; NULL: the default); with weights in
- *   memory read_bytes_per_token too: what of them a step of one token reads
+ *   keys and values of type `kv_type` ("f32" "f16" "bf16" "q8_0"; NULL: the default); with weights
+ *   in memory read_bytes_per_token too: what of them a step of one token reads
  *
  *   device {name, isa, n_threads}
  *
@@ -154,7 +154,7 @@ WEN_API char *wen_model_info(const wen_model *model, int context, const char *kv
 /* What the model's device reaches at best, measured: a second's bytes and operations (a
  * multiplication and an addition are two), with all threads. */
 typedef struct wen_limits {
-    double read_bytes_per_s; /* from memory */
+    double read_bytes_per_s;                              /* from memory */
     double f32_ops_per_s, bf16_ops_per_s, int8_ops_per_s; /* on registers */
 } wen_limits;
 
@@ -219,8 +219,8 @@ typedef enum wen_speculation {
 
 typedef struct wen_engine_options {
     int context;         /* positions of a conversation; 0: the model's maximum, as memory allows */
-    const char *kv_type; /* of keys and values: "f32" "f16" "bf16"; NULL: f32 for f32 weights, bf16
-                            for bf16 weights, else f16 */
+    const char *kv_type; /* of keys and values: "f32" "f16" "bf16" "q8_0"; NULL: f32 for f32
+                            weights, bf16 for bf16 weights, else f16 */
     size_t kv_bytes;     /* at most, for keys and values, taken as used; 0: half of free memory */
     int max_sequences;   /* replies computed side by side; 0: 64 */
     int max_replies;     /* unfinished replies, waiting ones included; 0: 1024 */

@@ -56,7 +56,7 @@ class Model:
         """Opens a .gguf file, a folder with config.json and safetensors, or "builtin".
 
         threads 0: one for each processor. context: positions of a conversation; 0: the model's
-        maximum, as memory allows. kv_type, of keys and values: "f32", "f16" or "bf16".
+        maximum, as memory allows. kv_type, of keys and values: "f32", "f16", "bf16" or "q8_0".
         """
         handle = ModelHandle(path, _library.LOAD_ALL, device=device.encode(), n_threads=threads)
         options = lib.wen_engine_options_defaults()

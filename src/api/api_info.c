@@ -3,6 +3,7 @@
 
 #include "engine/assets.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,10 @@ bool kv_type_from_name(const wen_model *m, const char *name, DType *type, Error 
                                                                             : DTYPE_F16;
         return true;
     }
-    if (!dtype_from_name(str_from(name), type) || dtype_info(*type)->block_len != 1)
-        return error_set(err, ERROR_ARGUMENT, "keys and values of type %.40s: use f32, f16 or bf16",
-                         name);
+    if (!dtype_from_name(str_from(name), type) ||
+        (dtype_info(*type)->block_len != 1 && *type != DTYPE_Q8_0))
+        return error_set(err, ERROR_ARGUMENT,
+                         "keys and values of type %.40s: use f32, f16, bf16 or q8_0", name);
     return true;
 }
 
@@ -166,7 +168,7 @@ static bool put_memory(json_t *info, const wen_model *m, int context, const char
         return false;
     char type_name[16] = {0};
     for (size_t i = 0; i < sizeof type_name - 1 && dtype_name(type)[i]; i++)
-        type_name[i] = (char)(dtype_name(type)[i] | 0x20); /* ASCII letters and digits */
+        type_name[i] = (char)tolower((unsigned char)dtype_name(type)[i]);
     size_t page = kv_page_bytes(c, type);
     size_t kv = page * (((size_t)context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS);
     size_t weights = m->model ? m->model->weight_bytes : (size_t)m->file_bytes;

@@ -119,7 +119,7 @@ struct Backend {
     const char *name; /* "cpu", "cuda" */
     const char *isa;  /* what serves it: "avx512bf16", "sm_90" */
     int n_threads;
-    int rank, n_ranks; /* in the group for collectives: 0 of 1 when alone */
+    int rank, n_ranks;       /* in the group for collectives: 0 of 1 when alone */
     struct Profile *profile; /* profile.h; NULL: off */
 
     void (*close)(Backend *b);
@@ -208,8 +208,8 @@ struct Backend {
 
     /* ---- Keys and values ------------------------------------------------------------------- */
 
-    /* Room for n_pages pages of KV_PAGE_TOKENS positions in every layer, in `type` (F32, F16 or
-     * BF16). Memory is taken as pages are first written. */
+    /* Room for n_pages pages of KV_PAGE_TOKENS positions in every layer, in `type` (F32, F16, BF16
+     * or Q8_0). Memory is taken as pages are first written. */
     KvStore *(*kv_new)(Backend *b, DType type, int n_layers, int n_kv_heads, int head_dim,
                        int n_pages, Error *err);
     void (*kv_free)(Backend *b, KvStore *kv);

@@ -32,8 +32,8 @@ int model_args_put(ModelArgs *a, int which, Arg *options, int n)
         /* --ctx and --kv, then --kv-memory */
         {"ctx", 0, ARG_INT, &a->context, "N", "context in tokens (the model's maximum)", 1,
          1 << 24},
-        {"kv", 0, ARG_TEXT, &a->kv_type, "TYPE", "f32, f16 or bf16: type of the keys and values", 0,
-         0},
+        {"kv", 0, ARG_TEXT, &a->kv_type, "TYPE",
+         "f32, f16, bf16 or q8_0: type of the keys and values", 0, 0},
         {"kv-memory", 0, ARG_TEXT, &a->kv_memory, "SIZE",
          "at most this for keys and values: 8G, 512M (half of free memory)", 0, 0},
     };
@@ -153,12 +153,13 @@ static bool read_speculation(ModelArgs *a, Error *err)
 
 bool model_args_check(ModelArgs *a, Error *err)
 {
-    static const char *const types[] = {"f32", "f16", "bf16"};
+    static const char *const types[] = {"f32", "f16", "bf16", "q8_0"};
     bool is_known = !a->kv_type;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         is_known |= a->kv_type && strcasecmp(a->kv_type, types[i]) == 0;
     if (!is_known)
-        return error_set(err, ERROR_ARGUMENT, "--kv %s: not one of f32, f16, bf16", a->kv_type);
+        return error_set(err, ERROR_ARGUMENT, "--kv %s: not one of f32, f16, bf16, q8_0",
+                         a->kv_type);
     if (a->kv_memory && !size_from_text(a->kv_memory, &a->kv_bytes))
         return error_set(err, ERROR_ARGUMENT, "--kv-memory %s: not a size such as 8G or 512M",
                          a->kv_memory);

@@ -2,7 +2,7 @@
  *
  * Both halves of attention are small matrix products with a register tile of rows x vectors: scores
  * [rows, keys] = q keys, with one chain over the dimensions, and acc [rows, dimensions] += weights
- * values, with one chain over the keys. Pages of 16-bit types are widened in registers. */
+ * values, with one chain over the keys. Narrow pages are widened in registers. */
 #ifndef WEN_CPU_ATTENTION_VECTOR_H
 #define WEN_CPU_ATTENTION_VECTOR_H
 
@@ -22,13 +22,49 @@ static ALWAYS_INLINE int tile_vecs(int rows)
     return rows >= 4 ? 2 : rows == 2 ? 4 : 8;
 }
 
-static ALWAYS_INLINE Vec load_page(DType type, const void *page, size_t i)
+/* Keys or values of a page: rows of KV_PAGE_TOKENS keys or of v_cols dimensions. */
+typedef struct PageHalf {
+    bool is_keys;
+    const void *numbers;
+    size_t stride;          /* numbers of a row */
+    const uint16_t *scales; /* of Q8_0 */
+    size_t scales_stride;   /* keys: of KV_BLOCK rows; values: of one row */
+} PageHalf;
+
+static ALWAYS_INLINE PageHalf page_keys(const AttentionPage *p)
 {
+    const size_t n = (size_t)p->head_dim * KV_PAGE_TOKENS;
+    return (PageHalf){true, p->keys, KV_PAGE_TOKENS, (const void *)((const char *)p->keys + n),
+                      KV_PAGE_TOKENS};
+}
+
+static ALWAYS_INLINE PageHalf page_values(const AttentionPage *p)
+{
+    const size_t n = (size_t)p->v_cols * KV_PAGE_TOKENS;
+    return (PageHalf){false, p->values, (size_t)p->v_cols,
+                      (const void *)((const char *)p->values + n), (size_t)kv_blocks(p->v_cols)};
+}
+
+/* A vector of numbers from column `col` on of a row; `scales` if the type has them. */
+static ALWAYS_INLINE Vec load_page(const DType type, PageHalf half, size_t row, size_t col)
+{
+    const size_t i = row * half.stride + col;
     if (type == DTYPE_F32)
-        return vec_load((const float *)page + i);
+        return vec_load((const float *)half.numbers + i);
     if (type == DTYPE_F16)
-        return vec_load_f16((const uint16_t *)page + i);
-    return vec_load_bf16((const uint16_t *)page + i);
+        return vec_load_f16((const uint16_t *)half.numbers + i);
+    if (type == DTYPE_BF16)
+        return vec_load_bf16((const uint16_t *)half.numbers + i);
+    Vec codes = vec_load_i8((const int8_t *)half.numbers + i);
+    if (half.is_keys)
+        return vec_mul(codes,
+                       vec_load_f16(half.scales + row / KV_BLOCK * half.scales_stride + col));
+    return vec_mul(codes, vec_set_f16(half.scales[row * half.scales_stride + col / KV_BLOCK]));
+}
+
+static ALWAYS_INLINE int number_bytes(const DType type)
+{
+    return type == DTYPE_F32 ? 4 : type == DTYPE_Q8_0 ? 1 : 2;
 }
 
 /* Asks for the lines of the next page (keys while at keys, values while at values) that are as far
@@ -41,21 +77,19 @@ static ALWAYS_INLINE void fetch_ahead(int element_bytes, const void *next, size_
         __builtin_prefetch((const char *)next + i * (size_t)element_bytes + byte, 0, 2);
 }
 
-/* acc[rows][vecs] += a[rows][from .. to-1] b[from .. to-1][vecs]. rows, vecs and type are constants
- * wherever this is inlined. */
+/* acc[rows][vecs] += a[rows][from .. to-1] b[from .. to-1][vecs], the columns of b from `col` on.
+ * rows, vecs and type are constants wherever this is inlined. */
 static ALWAYS_INLINE void multiply(const int rows, const int vecs, const DType type, const float *a,
-                                   size_t a_stride, const void *b, size_t b_first, size_t b_stride,
-                                   int from, int to, const void *next, int next_element_bytes,
-                                   Vec acc[TILE_ACC_MAX])
+                                   size_t a_stride, PageHalf b, size_t col, int from, int to,
+                                   const void *next, int next_element_bytes, Vec acc[TILE_ACC_MAX])
 {
     for (int k = from; k < to; k++) {
         if (next)
-            fetch_ahead(type == DTYPE_F32 ? next_element_bytes : 2, next,
-                        (size_t)k * b_stride + b_first, vecs * VEC_LANES);
+            fetch_ahead(type == DTYPE_F32 ? next_element_bytes : number_bytes(type), next,
+                        (size_t)k * b.stride + col, vecs * VEC_LANES);
         Vec column[8];
         for (int v = 0; v < vecs; v++)
-            column[v] =
-                load_page(type, b, (size_t)k * b_stride + b_first + (size_t)(v * VEC_LANES));
+            column[v] = load_page(type, b, (size_t)k, col + (size_t)(v * VEC_LANES));
         for (int r = 0; r < rows; r++) {
             Vec scalar = vec_set(a[(size_t)r * a_stride + (size_t)k]);
             for (int v = 0; v < vecs; v++)
@@ -73,9 +107,9 @@ static ALWAYS_INLINE void score_vectors(const int rows, const int vecs, const DT
     Vec acc[TILE_ACC_MAX];
     for (int i = 0; i < rows * vecs; i++)
         acc[i] = vec_set(0);
-    multiply(rows, vecs, type, p->q + (size_t)row * head_dim, head_dim, p->keys,
-             (size_t)(first * VEC_LANES), KV_PAGE_TOKENS, 0, p->head_dim,
-             row == 0 ? p->next_keys : NULL, p->next_element_bytes, acc);
+    multiply(rows, vecs, type, p->q + (size_t)row * head_dim, head_dim, page_keys(p),
+             (size_t)(first * VEC_LANES), 0, p->head_dim, row == 0 ? p->next_keys : NULL,
+             p->next_element_bytes, acc);
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vecs; v++)
             vec_store(&weights[r][(first + v) * VEC_LANES], acc[r * vecs + v]);
@@ -108,12 +142,12 @@ static ALWAYS_INLINE void mix_columns(const int rows, const int vecs, const DTyp
         for (int v = 0; v < vecs; v++)
             acc[r * vecs + v] = vec_mul(vec_load(out + (size_t)r * v_cols + v * VEC_LANES),
                                         vec_set(corrections[r]));
-    multiply(rows, vecs, type, weights[0], KV_PAGE_TOKENS, p->values, (size_t)col, v_cols, 0,
-             common, row == 0 ? p->next_values : NULL, p->next_element_bytes, acc);
+    multiply(rows, vecs, type, weights[0], KV_PAGE_TOKENS, page_values(p), (size_t)col, 0, common,
+             row == 0 ? p->next_values : NULL, p->next_element_bytes, acc);
     for (int r = 0; r < rows; r++) {
         if (r > 0 && p->n_keys[row + r] > common)
-            multiply(1, vecs, type, weights[r], KV_PAGE_TOKENS, p->values, (size_t)col, v_cols,
-                     common, p->n_keys[row + r], NULL, 0, acc + r * vecs);
+            multiply(1, vecs, type, weights[r], KV_PAGE_TOKENS, page_values(p), (size_t)col, common,
+                     p->n_keys[row + r], NULL, 0, acc + r * vecs);
         for (int v = 0; v < vecs; v++)
             vec_store(out + (size_t)r * v_cols + v * VEC_LANES, acc[r * vecs + v]);
     }
@@ -144,6 +178,9 @@ static void soften(const AttentionPage *p, int row, int rows, float (*weights)[K
             w[v] = n > 0 ? vec_mul(vec_load(&weights[r][v * VEC_LANES]), scale) : lowest;
             if (n > 0 && n < VEC_LANES)
                 w[v] = vec_first(w[v], n, lowest);
+            int hidden = p->first_keys ? p->first_keys[row + r] - v * VEC_LANES : 0;
+            if (hidden > 0)
+                w[v] = hidden < VEC_LANES ? vec_first(lowest, hidden, w[v]) : lowest;
             highest = vec_max(w[v], highest);
         }
         float before = p->state.max[row + r], max = vec_largest(highest);
@@ -184,6 +221,7 @@ static ALWAYS_INLINE void page_of(const DType type, const AttentionPage *p)
 static void page_f32(const AttentionPage *p) { page_of(DTYPE_F32, p); }
 static void page_f16(const AttentionPage *p) { page_of(DTYPE_F16, p); }
 static void page_bf16(const AttentionPage *p) { page_of(DTYPE_BF16, p); }
+static void page_q8(const AttentionPage *p) { page_of(DTYPE_Q8_0, p); }
 
 static void page(const AttentionPage *p)
 {
@@ -191,28 +229,46 @@ static void page(const AttentionPage *p)
         page_f32(p);
     else if (p->type == DTYPE_F16)
         page_f16(p);
-    else
+    else if (p->type == DTYPE_BF16)
         page_bf16(p);
+    else
+        page_q8(p);
 }
 
-static void widen(DType type, const void *in, int n, float *out)
+static ALWAYS_INLINE void widen_half(const DType type, PageHalf half, int n_rows, float *out)
 {
-    const uint16_t *h = in;
-    int i = 0;
-    if (type == DTYPE_F32) {
-        memcpy(out, in, sizeof(float) * (size_t)n);
-        return;
-    }
-    for (; i + VEC_LANES <= n; i += VEC_LANES)
-        vec_store(out + i, load_page(type, in, (size_t)i));
-    for (; i < n; i++)
-        out[i] = type == DTYPE_F16 ? half_to_float(h[i]) : bf16_to_float(h[i]);
+    for (size_t row = 0; row < (size_t)n_rows; row++)
+        for (size_t col = 0; col < half.stride; col += VEC_LANES)
+            vec_store(out + row * half.stride + col, load_page(type, half, row, col));
+}
+
+static ALWAYS_INLINE void widen_of(const DType type, const AttentionPage *p, int n, float *keys,
+                                   float *values)
+{
+    widen_half(type, page_keys(p), p->head_dim, keys);
+    widen_half(type, page_values(p), n, values);
+}
+
+static void widen(const AttentionPage *p, int n, float *keys, float *values)
+{
+    if (p->type == DTYPE_F32)
+        widen_of(DTYPE_F32, p, n, keys, values);
+    else if (p->type == DTYPE_F16)
+        widen_of(DTYPE_F16, p, n, keys, values);
+    else if (p->type == DTYPE_BF16)
+        widen_of(DTYPE_BF16, p, n, keys, values);
+    else
+        widen_of(DTYPE_Q8_0, p, n, keys, values);
 }
 
 static void narrow(DType type, const float *in, int n, void *out)
 {
     uint16_t *h = out;
     int i = 0;
+    if (type == DTYPE_Q8_0) {
+        attention_narrow_q8(in, n, out);
+        return;
+    }
     if (type == DTYPE_F32) {
         memcpy(out, in, sizeof(float) * (size_t)n);
         return;

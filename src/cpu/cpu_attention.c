@@ -145,8 +145,7 @@ static void run_page(const Job *job, Worker *w, const Rows *rows, int page, Soft
                        .state = state_from(state, skipped, kv->v_cols)};
     if (p.n_rows >= WIDEN_ROWS && kv->type != DTYPE_F32) {
         const AttentionKernels *kernels = &job->kernels->attention;
-        kernels->widen(kv->type, p.keys, kv->head_dim * KV_PAGE_TOKENS, w->keys);
-        kernels->widen(kv->type, p.values, kv->v_cols * w->n_keys[rows->n_rows - 1], w->values);
+        kernels->widen(&p, w->n_keys[rows->n_rows - 1], w->keys, w->values);
         p.type = DTYPE_F32;
         p.keys = w->keys;
         p.values = w->values;

@@ -9,8 +9,8 @@
 struct KvStore {
     DType type;
     int n_layers, n_kv_heads, head_dim, v_cols, n_pages;
-    size_t element_bytes;
-    size_t keys_bytes; /* of one head: where its values begin */
+    size_t element_bytes; /* of a number; Q8_0: of a code */
+    size_t keys_bytes;    /* of one head: where its values begin */
     size_t head_bytes, page_bytes;
     char *memory;
     size_t bytes;

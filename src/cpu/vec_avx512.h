@@ -22,6 +22,12 @@ static inline Vec vec_load_f16(const uint16_t *p)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
+static inline Vec vec_set_f16(uint16_t h) { return _mm512_set1_ps(_cvtsh_ss(h)); }
+static inline Vec vec_load_i8(const int8_t *p)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+}
 static inline Vec vec_load_bf16(const uint16_t *p)
 {
     __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)p);

@@ -8,7 +8,10 @@
 
 size_t kv_page_bytes(const Config *c, DType type)
 {
-    return dtype_row_bytes(type, config_kv_elements(c)) * KV_PAGE_TOKENS;
+    /* A head's numbers by themselves: blocks do not cross heads. */
+    const int block = dtype_info(type)->block_len;
+    const size_t head = dtype_row_bytes(type, (c->head_dim + block - 1) / block * block);
+    return head * 2 * (size_t)c->n_kv_heads * (size_t)c->n_layers * KV_PAGE_TOKENS;
 }
 
 bool kv_open(KvPages *kv, Backend *b, const Config *c, DType type, int n_pages, Error *err)

@@ -89,12 +89,12 @@ static void assert_same(const Answer *a, const Answer *b, const char *what)
         fail_msg("%s: the answer differs (%d and %d tokens)", what, a->n, b->n);
 }
 
-static void check_shape(const char *shape, const char *type)
+static void check_shape_kv(const char *shape, const char *type, DType kv_type)
 {
     static Answer alone[N_REQUESTS], other[N_REQUESTS];
     const size_t lots = (size_t)64 << 20;
     Rig rig = rig_open(shape, type, 1);
-    EngineOptions options = {.kv_type = DTYPE_F16, .context = 512, .kv_bytes = lots};
+    EngineOptions options = {.kv_type = kv_type, .context = 512, .kv_bytes = lots};
     for (int i = 0; i < N_REQUESTS; i++)
         run(&rig, &options, i, 1, &alone[i]);
     run(&rig, &options, 0, N_REQUESTS, other);
@@ -113,7 +113,7 @@ static void check_shape(const char *shape, const char *type)
     /* Pages for about two of the eight: sequences are preempted and start over. */
     EngineOptions tight = options;
     tight.context = 0;
-    tight.kv_bytes = kv_page_bytes(&rig.model->config, DTYPE_F16) * 6;
+    tight.kv_bytes = kv_page_bytes(&rig.model->config, kv_type) * 6;
     run(&rig, &tight, 0, N_REQUESTS, other);
     for (int i = 0; i < N_REQUESTS; i++)
         assert_same(&alone[i], &other[i], "preempted");
@@ -124,6 +124,19 @@ static void check_shape(const char *shape, const char *type)
     for (int i = 0; i < N_REQUESTS; i++)
         assert_same(&alone[i], &other[i], "with two threads");
     rig_close(&two);
+}
+
+static void check_shape(const char *shape, const char *type)
+{
+    check_shape_kv(shape, type, DTYPE_F16);
+}
+
+static void every_type_of_keys_and_values(void **state)
+{
+    (void)state;
+    for (int type = DTYPE_F32; type <= DTYPE_Q8_0; type++)
+        if (type != DTYPE_F16)
+            check_shape_kv("tiny", "Q8_0", (DType)type);
 }
 
 static void every_weight_type(void **state)
@@ -154,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_weight_type),
+        cmocka_unit_test(every_type_of_keys_and_values),
         cmocka_unit_test(mixture_of_experts),
         cmocka_unit_test(qwen2_and_yarn),
     };

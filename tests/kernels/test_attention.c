@@ -27,6 +27,18 @@ static double rounded(DType type, float x)
     return type == DTYPE_BF16 ? (double)bf16_to_float(bf16_from_float(x)) : (double)x;
 }
 
+/* Number i of a head of n, as its page holds it. */
+static double rounded_in(DType type, const float *head, int n, int i)
+{
+    if (type != DTYPE_Q8_0)
+        return rounded(type, head[i]);
+    float largest = 0;
+    for (int j = i / 32 * 32; j < n && j < i / 32 * 32 + 32; j++)
+        largest = fmaxf(largest, fabsf(head[j]));
+    const float scale = half_to_float(half_from_float(largest / 127));
+    return scale > 0 ? (double)scale * (double)rintf(head[i] * (1 / scale)) : 0;
+}
+
 /* ---- The kernel -------------------------------------------------------------------------------
  */
 
@@ -55,14 +67,41 @@ typedef struct PageCase {
     DType type;
     int head_dim, n_rows, first_keys,
         keys_step; /* keys a row sees: first + row * step, at most 64 */
+    int hidden;    /* of those, the first ones do not count: hidden + row * step; -1: all count */
 } PageCase;
 
-static void fill_page(Rng *rng, DType type, char *at, size_t n)
+/* Half a page, in no particular order but numbers all of it; of Q8_0, n_scales behind codes. */
+static void fill_page(Rng *rng, DType type, char *at, size_t n, size_t n_scales)
 {
     const AttentionKernels *ref = &kernels_for(ISA_REF)->attention;
     float *x = noise(rng, n, 1);
-    ref->narrow(type, x, (int)n, at);
+    if (type != DTYPE_Q8_0) {
+        ref->narrow(type, x, (int)n, at);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            at[i] = (char)(int8_t)(x[i] * 40);
+        for (size_t i = 0; i < n_scales; i++)
+            ((uint16_t *)(void *)(at + n))[i] = half_from_float(0.01f + 0.02f * fabsf(x[i]));
+    }
     mem_free(x);
+}
+
+/* Keys and values from `most` on become NaN. */
+static void spoil(const PageCase *c, int v_cols, int most, char *keys, char *values)
+{
+    const bool is_q8 = c->type == DTYPE_Q8_0;
+    const size_t element = is_q8 ? 1 : dtype_row_bytes(c->type, 1);
+    char *key_scales = keys + c->head_dim * KV_PAGE_TOKENS;
+    char *value_scales = values + v_cols * KV_PAGE_TOKENS;
+    for (int j = most; j < KV_PAGE_TOKENS; j++) {
+        for (int d = 0; d < c->head_dim; d++)
+            memset(keys + (size_t)(d * KV_PAGE_TOKENS + j) * element, 0xff, element);
+        memset(values + (size_t)(j * v_cols) * element, 0xff, (size_t)v_cols * element);
+        for (int b = 0; is_q8 && b < kv_blocks(v_cols); b++) {
+            memset(key_scales + 2 * (b * KV_PAGE_TOKENS + j), 0xff, 2);
+            memset(value_scales + 2 * (j * kv_blocks(v_cols) + b), 0xff, 2);
+        }
+    }
 }
 
 /* Two pages, so that the second meets a state that is not empty. Everything ends at a guard page.
@@ -71,12 +110,14 @@ static void run_page_case(const Kernels *kernels, const PageCase *c, float *stat
 {
     Rng rng = {(uint64_t)(c->head_dim * 1000 + c->n_rows * 7 + (int)c->type)};
     const int v_cols = (c->head_dim + 15) / 16 * 16;
-    const size_t element = dtype_row_bytes(c->type, 1);
     size_t n_keys = (size_t)c->head_dim * KV_PAGE_TOKENS,
            n_values = (size_t)v_cols * KV_PAGE_TOKENS;
-    char *keys = guard(n_keys * element), *values = guard(n_values * element);
+    const size_t n_scales = (size_t)kv_blocks(v_cols) * KV_PAGE_TOKENS;
+    char *keys = guard(kv_row_bytes(c->type, c->head_dim) * KV_PAGE_TOKENS);
+    char *values = guard(kv_row_bytes(c->type, v_cols) * KV_PAGE_TOKENS);
     float *q = guard(sizeof(float) * (size_t)(c->n_rows * c->head_dim));
     int32_t *seen = guard(sizeof(int32_t) * (size_t)c->n_rows);
+    int32_t *first = guard(sizeof(int32_t) * (size_t)c->n_rows);
     size_t n_acc = (size_t)c->n_rows * (size_t)v_cols;
     float *acc = guard(sizeof(float) * n_acc);
     float *max = guard(sizeof(float) * (size_t)c->n_rows);
@@ -90,31 +131,30 @@ static void run_page_case(const Kernels *kernels, const PageCase *c, float *stat
         sum[i] = 0;
     }
     for (int round = 0; round < 2; round++) {
-        fill_page(&rng, c->type, keys, n_keys);
-        fill_page(&rng, c->type, values, n_values);
+        fill_page(&rng, c->type, keys, n_keys, n_scales);
+        fill_page(&rng, c->type, values, n_values, n_scales);
         int most = 0;
         for (int i = 0; i < c->n_rows; i++) {
             int n = c->first_keys + i * c->keys_step;
             seen[i] = n < KV_PAGE_TOKENS ? n : KV_PAGE_TOKENS;
             most = seen[i];
+            n = c->hidden + i * c->keys_step;
+            first[i] = n < most ? n : most - 1;
         }
-        /* What nobody sees is NaN. */
-        for (int j = most; j < KV_PAGE_TOKENS; j++) {
-            for (int d = 0; d < c->head_dim; d++)
-                memset(keys + (size_t)(d * KV_PAGE_TOKENS + j) * element, 0xff, element);
-            memset(values + (size_t)(j * v_cols) * element, 0xff, (size_t)v_cols * element);
-        }
+        spoil(c, v_cols, most, keys, values); /* what nobody sees is NaN */
         AttentionPage p = {.type = c->type,
                            .keys = keys,
                            .values = values,
                            .next_keys = keys,
                            .next_values = values,
-                           .next_element_bytes = (int)element,
+                           .next_element_bytes =
+                               c->type == DTYPE_Q8_0 ? 1 : (int)dtype_row_bytes(c->type, 1),
                            .head_dim = c->head_dim,
                            .v_cols = v_cols,
                            .n_rows = c->n_rows,
                            .q = q,
                            .n_keys = seen,
+                           .first_keys = c->hidden < 0 ? NULL : first,
                            .scale = 0.3f,
                            .state = {max, sum, acc}};
         kernels->attention.page(&p);
@@ -135,8 +175,9 @@ static void compare_page_case(const PageCase *c)
     for (int level = 1; level <= (int)isa_detect(); level++) {
         run_page_case(kernels_for((IsaLevel)level), c, got);
         if (memcmp(expected, got, sizeof(float) * n) != 0)
-            fail_msg("%s: %s, head_dim %d, %d rows, %d + %d keys", isa_name((IsaLevel)level),
-                     dtype_name(c->type), c->head_dim, c->n_rows, c->first_keys, c->keys_step);
+            fail_msg("%s: %s, head_dim %d, %d rows, %d + %d keys, %d hidden",
+                     isa_name((IsaLevel)level), dtype_name(c->type), c->head_dim, c->n_rows,
+                     c->first_keys, c->keys_step, c->hidden);
     }
     mem_free(expected);
     mem_free(got);
@@ -147,21 +188,82 @@ static void page_is_alike_on_all_levels(void **state)
     (void)state;
     static const int dims[] = {8, 16, 24, 40, 64, 80, 96, 128, 136, 256};
     static const int rows[] = {1, 2, 3, 5, 6, 7, 8, 12, 13, 64};
-    static const int keys[][2] = {{1, 0}, {64, 0}, {1, 1}, {13, 3}, {62, 1}};
-    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+    static const int keys[][3] = {{1, 0, -1},  {64, 0, -1}, {1, 1, -1}, {13, 3, -1}, {62, 1, -1},
+                                  {64, 0, 63}, {20, 1, 16}, {64, 1, 0}, {40, 2, 39}};
+    for (int type = DTYPE_F32; type <= DTYPE_Q8_0; type++)
         for (int d = 0; d < 10; d++)
             for (int r = 0; r < 10; r++)
-                for (int k = 0; k < 5; k++)
-                    if ((d + r + k + type) % 3 == 0)
-                        compare_page_case(
-                            &(PageCase){(DType)type, dims[d], rows[r], keys[k][0], keys[k][1]});
+                for (int k = 0; k < 9; k++)
+                    if ((d + r + k + type) % 5 == 0)
+                        compare_page_case(&(PageCase){(DType)type, dims[d], rows[r], keys[k][0],
+                                                      keys[k][1], keys[k][2]});
+}
+
+/* Pages of every type and shape, widened: on every level what the plain C makes of them. */
+static void widening_is_alike_on_all_levels(void **state)
+{
+    (void)state;
+    for (int type = DTYPE_F32; type <= DTYPE_Q8_0; type++)
+        for (int head_dim = 8; head_dim <= 136; head_dim += 8) {
+            const int v_cols = (head_dim + 15) / 16 * 16, n = 1 + head_dim / 2 % 64;
+            const size_t n_keys = (size_t)(head_dim * KV_PAGE_TOKENS),
+                         n_values = (size_t)(v_cols * n);
+            const size_t n_scales = (size_t)kv_blocks(v_cols) * KV_PAGE_TOKENS;
+            Rng rng = {(uint64_t)head_dim};
+            AttentionPage p = {.type = (DType)type, .head_dim = head_dim, .v_cols = v_cols};
+            p.keys = guard(kv_row_bytes(p.type, head_dim) * KV_PAGE_TOKENS);
+            p.values = guard(kv_row_bytes(p.type, v_cols) * KV_PAGE_TOKENS);
+            fill_page(&rng, p.type, (char *)p.keys, n_keys, n_scales);
+            fill_page(&rng, p.type, (char *)p.values, (size_t)(v_cols * KV_PAGE_TOKENS), n_scales);
+            float *keys = guard(sizeof(float) * n_keys), *values = guard(sizeof(float) * n_values);
+            float *expected = mem_alloc(sizeof(float) * (n_keys + n_values));
+            for (int level = 0; level <= (int)isa_detect(); level++) {
+                kernels_for((IsaLevel)level)->attention.widen(&p, n, keys, values);
+                if (level == 0) {
+                    memcpy(expected, keys, sizeof(float) * n_keys);
+                    memcpy(expected + n_keys, values, sizeof(float) * n_values);
+                }
+                assert_memory_equal(keys, expected, sizeof(float) * n_keys);
+                assert_memory_equal(values, expected + n_keys, sizeof(float) * n_values);
+            }
+            mem_free(expected);
+            free_guarded();
+        }
+}
+
+/* Codes and scales of Q8_0, at tails, and of what does not fit. */
+static void eight_bits_are_rounded_by_blocks(void **state)
+{
+    (void)state;
+    Rng rng = {17};
+    for (int n = 8; n <= HEAD_DIM_MAX; n += 8) {
+        float *x = noise(&rng, (size_t)n, 3), *in = guard(sizeof(float) * (size_t)n);
+        int8_t *codes = guard(kv_row_bytes(DTYPE_Q8_0, n));
+        const uint16_t *scales = (const void *)(codes + n);
+        memcpy(in, x, sizeof(float) * (size_t)n);
+        for (int level = 0; level <= (int)isa_detect(); level++) {
+            kernels_for((IsaLevel)level)->attention.narrow(DTYPE_Q8_0, in, n, codes);
+            for (int i = 0; i < n; i++)
+                assert_true((double)codes[i] * (double)half_to_float(scales[i / 32]) ==
+                            rounded_in(DTYPE_Q8_0, x, n, i));
+        }
+        mem_free(x);
+        free_guarded();
+    }
+    float odd[64] = {[0] = 1e9f, [1] = -1, [32] = NAN, [33] = 1};
+    int8_t codes[64 + 4];
+    uint16_t scales[2];
+    attention_narrow_q8(odd, 64, codes);
+    memcpy(scales, codes + 64, sizeof scales);
+    assert_true(codes[0] == 127 && half_to_float(scales[0]) == 65504 && codes[1] == 0);
+    assert_true(isnan((float)codes[33] * half_to_float(scales[1])));
 }
 
 static void rounding_is_alike_on_all_levels(void **state)
 {
     (void)state;
     enum { N = 70000 };
-    float *x = mem_alloc(sizeof(float) * N), *wide = mem_alloc(sizeof(float) * N * 2);
+    float *x = mem_alloc(sizeof(float) * N);
     uint16_t *h = mem_alloc(sizeof(uint16_t) * N * 2);
     Rng rng = {5};
     for (int i = 0; i < N; i++)
@@ -173,15 +275,11 @@ static void rounding_is_alike_on_all_levels(void **state)
             for (int n = N - 40; n <= N; n += 3) {
                 const AttentionKernels *k = &kernels_for((IsaLevel)level)->attention;
                 k->narrow((DType)type, x, n, h);
-                k->widen((DType)type, h, n, wide);
-                for (int i = 0; i < n; i++) {
+                for (int i = 0; i < n; i++)
                     assert_int_equal(h[i], type == DTYPE_F16 ? half_from_float(x[i])
                                                              : bf16_from_float(x[i]));
-                    assert_true((double)wide[i] == rounded((DType)type, x[i]));
-                }
             }
     mem_free(x);
-    mem_free(wide);
     mem_free(h);
 }
 
@@ -282,7 +380,7 @@ static void oracle(const Rig *r, int seq, int position, int head, double *out)
     for (int j = 0; j <= position; j++) {
         const float *k = r->k + (base + (size_t)j) * (size_t)(r->n_kv_heads * hd) + kv_head_i * hd;
         for (int d = 0; d < hd; d++)
-            p[j] += (double)q[d] * rounded(r->type, k[d]);
+            p[j] += (double)q[d] * rounded_in(r->type, k, hd, d);
         p[j] /= sqrt((double)hd);
         max = fmax(max, p[j]);
     }
@@ -293,7 +391,7 @@ static void oracle(const Rig *r, int seq, int position, int head, double *out)
         double w = exp(p[j] - max);
         sum += w;
         for (int d = 0; d < hd; d++)
-            out[d] += w * rounded(r->type, v[d]);
+            out[d] += w * rounded_in(r->type, v, hd, d);
     }
     for (int d = 0; d < hd; d++)
         out[d] /= sum;
@@ -325,7 +423,7 @@ static void agrees_with_double(void **state)
                                     {4, 2, 8, 130},   {3, 1, 24, 66},   {2, 2, 64, 600},
                                     {8, 1, 16, 1100}, {4, 2, 128, 140}, {2, 1, 256, 70}};
     for (int i = 0; i < 6; i++)
-        for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+        for (int type = DTYPE_F32; type <= DTYPE_Q8_0; type++) {
             Rig r = {.type = (DType)type,
                      .n_heads = shapes[i][0],
                      .n_kv_heads = shapes[i][1],
@@ -342,23 +440,18 @@ static void agrees_with_double(void **state)
         }
 }
 
-static void does_not_depend_on_company(void **state)
+static void check_company(DType type)
 {
-    (void)state;
     static const int chunks[] = {1, 7, 64, 100, 512, 530};
-    Rig r = {.type = DTYPE_F16,
-             .n_heads = 6,
-             .n_kv_heads = 2,
-             .head_dim = 40,
-             .n_tokens = 1060,
-             .n_seqs = 3};
+    Rig r = {
+        .type = type, .n_heads = 6, .n_kv_heads = 2, .head_dim = 40, .n_tokens = 1060, .n_seqs = 3};
     rig_open(&r, 1);
     size_t n = (size_t)(3 * r.n_tokens * r.n_heads * r.head_dim);
     float *expected = mem_alloc(sizeof(float) * n), *got = mem_alloc(sizeof(float) * n);
     rig_step(&r, 0, 2, 0, r.n_tokens, expected);
     rig_close(&r);
     for (int n_threads = 1; n_threads <= 3; n_threads++)
-        for (int c = 0; c < 6; c++)
+        for (int c = 0; c < 6; c += type == DTYPE_F16 ? 1 : 3)
             for (int together = 0; together < 2; together++) {
                 if (chunks[c] == 1 && together)
                     continue;
@@ -379,15 +472,17 @@ static void does_not_depend_on_company(void **state)
     mem_free(got);
 }
 
-static void levels_agree_on_whole_sequences(void **state)
+static void does_not_depend_on_company(void **state)
 {
     (void)state;
-    Rig r = {.type = DTYPE_BF16,
-             .n_heads = 4,
-             .n_kv_heads = 2,
-             .head_dim = 64,
-             .n_tokens = 200,
-             .n_seqs = 1};
+    check_company(DTYPE_F16);
+    check_company(DTYPE_Q8_0);
+}
+
+static void check_levels(DType type)
+{
+    Rig r = {
+        .type = type, .n_heads = 4, .n_kv_heads = 2, .head_dim = 64, .n_tokens = 200, .n_seqs = 1};
     size_t n = (size_t)(r.n_tokens * r.n_heads * r.head_dim);
     float *expected = mem_alloc(sizeof(float) * n), *got = mem_alloc(sizeof(float) * n);
     for (int level = 0; level <= (int)isa_detect(); level++) {
@@ -403,15 +498,17 @@ static void levels_agree_on_whole_sequences(void **state)
     mem_free(got);
 }
 
-static void copied_pages_hold_the_same(void **state)
+static void levels_agree_on_whole_sequences(void **state)
 {
     (void)state;
-    Rig r = {.type = DTYPE_F16,
-             .n_heads = 2,
-             .n_kv_heads = 2,
-             .head_dim = 24,
-             .n_tokens = 64,
-             .n_seqs = 2};
+    check_levels(DTYPE_BF16);
+    check_levels(DTYPE_Q8_0);
+}
+
+static void check_copy(DType type)
+{
+    Rig r = {
+        .type = type, .n_heads = 2, .n_kv_heads = 2, .head_dim = 40, .n_tokens = 64, .n_seqs = 2};
     rig_open(&r, 1);
     size_t each = (size_t)(r.n_tokens * r.n_heads * r.head_dim), bytes = sizeof(float) * each;
     float *out = mem_alloc(2 * bytes), *again = mem_alloc(2 * bytes);
@@ -428,13 +525,20 @@ static void copied_pages_hold_the_same(void **state)
     rig_close(&r);
 }
 
+static void copied_pages_hold_the_same(void **state)
+{
+    (void)state;
+    for (int type = DTYPE_F32; type <= DTYPE_Q8_0; type++)
+        check_copy((DType)type);
+}
+
 static void refuses_what_it_cannot_store(void **state)
 {
     (void)state;
     Error err = {0};
     Backend *b = cpu_backend_open(1, &err);
     assert_ok(b);
-    assert_error(b->kv_new(b, DTYPE_Q8_0, 1, 1, 64, 1, &err), ERROR_UNSUPPORTED, "Q8_0");
+    assert_error(b->kv_new(b, DTYPE_Q4_0, 1, 1, 64, 1, &err), ERROR_UNSUPPORTED, "Q4_0");
     assert_error(b->kv_new(b, DTYPE_F16, 1, 1, 12, 1, &err), ERROR_UNSUPPORTED, "head_dim 12");
     assert_error(b->kv_new(b, DTYPE_F16, 1, 1, 264, 1, &err), ERROR_UNSUPPORTED, "head_dim 264");
     mem_fail_after(1);
@@ -447,7 +551,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(page_is_alike_on_all_levels),
+        cmocka_unit_test(widening_is_alike_on_all_levels),
         cmocka_unit_test(rounding_is_alike_on_all_levels),
+        cmocka_unit_test(eight_bits_are_rounded_by_blocks),
         cmocka_unit_test(agrees_with_double),
         cmocka_unit_test(does_not_depend_on_company),
         cmocka_unit_test(levels_agree_on_whole_sequences),

@@ -1,6 +1,6 @@
 /* The program's own logits, in the oracle's output format, to be compared with the oracle's.
  *
- *   wen_logits MODEL IDSFILE OUT.f32 [--kv f32|f16|bf16] [--threads N]
+ *   wen_logits MODEL IDSFILE OUT.f32 [--kv f32|f16|bf16|q8_0] [--threads N]
  *
  * MODEL: a GGUF or a folder. IDSFILE: a JSON array. Writes [n_ids, n_vocab] floats. */
 #include "base/file.h"
@@ -74,7 +74,7 @@ int main(int argc, char **argv)
             ok = false;
     }
     if (!ok) {
-        fprintf(stderr, "usage: wen_logits MODEL IDSFILE OUT.f32 [--kv f32|f16|bf16] "
+        fprintf(stderr, "usage: wen_logits MODEL IDSFILE OUT.f32 [--kv TYPE] "
                         "[--threads N]\n");
         return 2;
     }

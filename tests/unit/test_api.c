@@ -148,6 +148,15 @@ static void test_info(void **state)
     assert_string_equal(json_string_value(json_object_get(memory, "kv_type")), "f16");
     json_decref(json);
     wen_free(info);
+    info = wen_model_info(model, 100, "q8_0", &e);
+    json = json_loads(info, 0, NULL);
+    memory = json_object_get(json, "memory");
+    assert_string_equal(json_string_value(json_object_get(memory, "kv_type")), "q8_0");
+    /* 34 bytes for 32 numbers, head by head. */
+    assert_int_equal(json_integer_value(json_object_get(memory, "kv_bytes")),
+                     128 * 2 * c->n_layers * c->n_kv_heads * ((c->head_dim + 31) / 32 * 34));
+    json_decref(json);
+    wen_free(info);
     assert_null(wen_model_info(model, 1 << 23, NULL, &e));
     assert_int_equal(e.code, WEN_ERROR_ARGUMENT);
     assert_null(wen_model_info(model, 0, "q4_k", &e));
@@ -305,6 +314,9 @@ static void test_kv_type_default(void **state)
     assert_int_equal(type, DTYPE_BF16);
     assert_ok(kv_type_from_name(&model, "f32", &type, &err));
     assert_int_equal(type, DTYPE_F32);
+    assert_ok(kv_type_from_name(&model, "q8_0", &type, &err));
+    assert_int_equal(type, DTYPE_Q8_0);
+    assert_error(kv_type_from_name(&model, "q4_0", &type, &err), ERROR_ARGUMENT, "q4_0");
     assert_error(kv_type_from_name(&model, "f8", &type, &err), ERROR_ARGUMENT, "f8");
 }
 
