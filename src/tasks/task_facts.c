@@ -162,7 +162,7 @@ static void ask_text(Maker *m, int n)
 
 static void make_passage(Maker *m) { ask_text(m, m->level + 1); }
 
-/* 16 to 512 lines: from the length of short training rows to that of long ones. */
+/* 16 to 1,024 lines: from the length of short training rows to four times that of long ones. */
 static void make_needle(Maker *m) { ask_text(m, 4 << m->level); }
 
 /* ---- The closed world ------------------------------------------------------------------------ */
@@ -227,9 +227,9 @@ const TaskFamily fact_families[] = {
      .score = score_text},
     {.name = "needle",
      .domain = "facts",
-     .about = "the same from 16 to 512 lines",
+     .about = "the same from 16 to 1,024 lines",
      .langs = ALL_LANGS,
-     .difficulty_max = 6,
+     .difficulty_max = 7,
      .make = make_needle,
      .score = score_text},
     {.name = "world",
