@@ -11,8 +11,9 @@
 #include <string.h>
 
 static const char *const places[] = {"store", "Hugging Face cache", "ModelScope cache",
-                                     "unfinished"};
-static const char *const place_words[] = {"store", "huggingface", "modelscope", "unfinished"};
+                                     "unfinished", "store"};
+static const char *const place_words[] = {"store", "huggingface", "modelscope", "unfinished",
+                                          "made"};
 
 static void print_json(const HubList *list)
 {

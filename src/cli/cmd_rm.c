@@ -4,6 +4,7 @@
 #include "cli/args.h"
 #include "cli/hub_show.h"
 #include "cli/term.h"
+#include "hub/hub_made.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -14,7 +15,15 @@ static bool remove_one(const char *text)
     Error err = {0};
     uint64_t bytes = 0;
     char size[SHOWN_MAX];
-    if (!hub_name_parse(&name, text, &err) || !hub_remove(&name, &bytes, &err)) {
+    HubMade *made = hub_made_find(text);
+    if (made && hub_made_remove(text, &err)) {
+        term_note("%s removed; what it was made of stays", made->name);
+        hub_made_free(made);
+        return true;
+    }
+    const bool was_made = made != NULL;
+    hub_made_free(made);
+    if (was_made || !hub_name_parse(&name, text, &err) || !hub_remove(&name, &bytes, &err)) {
         term_note("%s", err.message);
         return false;
     }

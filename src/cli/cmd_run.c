@@ -9,6 +9,7 @@
 #include "cli/conversation.h"
 #include "cli/model_args.h"
 #include "cli/profile_print.h"
+#include "cli/run_made.h"
 #include "cli/term.h"
 
 #include <limits.h>
@@ -29,6 +30,8 @@ typedef struct Run {
     ArgList stops, biases;
     const char *schema_file, *grammar_file;
     Buf schema, grammar; /* what they hold */
+    RunMade made;
+    const char *made_stops[STOPS_MAX];
     int32_t bias_ids[ARG_LIST_MAX];
     float bias[ARG_LIST_MAX];
     Buf prompt;
@@ -128,7 +131,7 @@ static bool read_forms(Run *r, Error *err)
            (!r->grammar_file || file_read(&r->grammar, r->grammar_file, FORM_BYTES_MAX, err));
 }
 
-static wen_request make_request(const Run *r)
+static wen_request make_request(Run *r)
 {
     wen_request request = wen_request_defaults();
     request.think = r->think;
@@ -153,6 +156,7 @@ static wen_request make_request(const Run *r)
     request.parses_tools = r->is_json;
     request.json_schema = r->schema_file ? buf_str(&r->schema).data : NULL;
     request.grammar = r->grammar_file ? buf_str(&r->grammar).data : NULL;
+    run_made_fill_request(&r->made, &request, r->made_stops, STOPS_MAX);
     return request;
 }
 
@@ -193,6 +197,18 @@ static void take_words(Run *r, const ArgWords *words)
     }
 }
 
+/* What a made model says counts where the command line says nothing. */
+static bool take_made(Run *r, Error *err)
+{
+    if (!run_made_open(&r->made, r->model, err))
+        return false;
+    if (r->made.made)
+        r->model = r->made.base;
+    if (!r->system)
+        r->system = r->made.system;
+    return run_made_fill_model(&r->made, &r->model_args, err);
+}
+
 /* ---- One answer ------------------------------------------------------------------------------ */
 
 static void put_message(Buf *out, const char *role, Str content)
@@ -202,7 +218,7 @@ static void put_message(Buf *out, const char *role, Str content)
     buf_puts(out, "}");
 }
 
-static wen_reply *ask_once(const Run *r, wen_engine *engine)
+static wen_reply *ask_once(Run *r, wen_engine *engine)
 {
     wen_error err;
     Buf messages = {0};
@@ -220,7 +236,7 @@ static wen_reply *ask_once(const Run *r, wen_engine *engine)
     return reply;
 }
 
-static int answer_once(const Run *r, const wen_model *model, wen_engine *engine,
+static int answer_once(Run *r, const wen_model *model, wen_engine *engine,
                        double load_seconds)
 {
     term_catch_interrupts();
@@ -248,7 +264,7 @@ static int answer_once(const Run *r, const wen_model *model, wen_engine *engine,
     return term_finish_output() && !failed ? 0 : 1;
 }
 
-static int run(const Run *r)
+static int run(Run *r)
 {
     double started = clock_seconds();
     wen_model *model = model_args_open(&r->model_args, r->model, WEN_LOAD_ALL);
@@ -309,7 +325,13 @@ int cmd_run(int argc, char **argv)
         return term_usage("run", "there is no prompt: give one, or pipe one in");
     if (!r.has_prompt && r.is_json)
         return term_usage("run", "--json needs a prompt");
-    status = run(&r);
+    if (take_made(&r, &err)) {
+        status = run(&r);
+    } else {
+        term_note("%s", err.message);
+        status = 1;
+    }
+    run_made_close(&r.made);
     buf_free(&r.prompt);
     buf_free(&r.schema);
     buf_free(&r.grammar);

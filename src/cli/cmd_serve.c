@@ -7,6 +7,7 @@
 #include "cli/model_args.h"
 #include "cli/model_find.h"
 #include "cli/term.h"
+#include "hub/hub_made.h"
 #include "server/runs.h"
 #include "server/server.h"
 
@@ -32,13 +33,14 @@ typedef struct Serve {
     const char *model_path, *host, *api_key_file, *tls_certificate, *tls_key, *log;
     const char *reasoning_parser, *tool_call_parser, *template_kwargs, *memory, *max_body;
     bool enables_reasoning, enables_tool_choice;
-    int think;
+    int think, manages;
     int64_t port, think_budget, max_tokens, top_k, max_sequences, max_queued, max_connections;
     double temperature, top_p, min_p, presence_penalty, frequency_penalty, repetition_penalty;
     double drain_s, idle_timeout_s, request_timeout_s, idle_unload_s, ping_s;
     ArgList api_keys, origins, served_names, run_folders;
     /* What these become. */
     ModelSpec specs[MODELS_MAX];
+    AdapterSpec adapters[ARG_LIST_MAX];
     const char *keys[KEYS_MAX];
     Buf key_text, certificate_text, tls_key_text;
     json_t *kwargs;
@@ -72,6 +74,12 @@ static int put_listening(Serve *s, Arg *options, int n)
          "show the training runs in DIR in the page; may be repeated", 0, 0},
         {"drain", 0, ARG_REAL, &s->drain_s, "SECONDS",
          "at the end, let requests run for so long (60)", 0, 86400},
+        {"manage", 0, ARG_ON, &s->manages, NULL,
+         "offer what is in the store, and let clients pull, create, copy and delete there (if only "
+         "this machine can ask)",
+         0, 0},
+        {"no-manage", 0, ARG_OFF, &s->manages, NULL, "offer the models of the command line alone",
+         0, 0},
         {"log", 0, ARG_TEXT, &s->log, "FORMAT", "text, json or off", 0, 0},
     };
     memcpy(options + n, own, sizeof own);
@@ -84,6 +92,10 @@ static int put_models(Serve *s, Arg *options, int n)
         {"model-path", 'm', ARG_TEXT, &s->model_path, "MODEL", "the same as MODEL", 0, 0},
         {"served-model-name", 0, ARG_LIST, &s->served_names, "NAME",
          "what clients call the first model; may be repeated", 0, 0},
+        {"lora", 0, ARG_LIST, &s->model_args.loras, "[NAME=]DIR[:SCALE]",
+         "a low-rank adapter of the first model; with a NAME, for requests that ask for it; may be "
+         "repeated",
+         0, 0},
         {"max-sequences", 0, ARG_INT, &s->max_sequences, "N", "answers computed side by side (64)",
          1, 4096},
         {"max-queue", 0, ARG_INT, &s->max_queued, "N",
@@ -143,6 +155,7 @@ static Serve serve_defaults(void)
                    .host = o.host,
                    .port = o.port,
                    .think = -1,
+                   .manages = -1,
                    .think_budget = -1,
                    .top_k = -1,
                    .max_queued = o.models.max_queued,
@@ -173,8 +186,8 @@ static ModelSpec spec_from_word(Arena *arena, const char *word)
 {
     const char *equals = strchr(word, '=');
     if (equals && equals > word && !memchr(word, '/', (size_t)(equals - word)))
-        return (ModelSpec){arena_strndup(arena, word, (size_t)(equals - word)), equals + 1};
-    return (ModelSpec){file_exists(word) ? name_from_path(arena, word) : word, word};
+        return (ModelSpec){arena_strndup(arena, word, (size_t)(equals - word)), equals + 1, NULL};
+    return (ModelSpec){file_exists(word) ? name_from_path(arena, word) : word, word, NULL};
 }
 
 static bool choose_models(Serve *s, const ArgWords *words, Error *err)
@@ -188,7 +201,7 @@ static bool choose_models(Serve *s, const ArgWords *words, Error *err)
         s->specs[o->n_specs++] = spec_from_word(&s->arena, words->words[i]);
     }
     if (o->n_specs == 0)
-        s->specs[o->n_specs++] = (ModelSpec){"builtin", "builtin"};
+        s->specs[o->n_specs++] = (ModelSpec){"builtin", "builtin", NULL};
     if (s->served_names.n > MODEL_ALIASES_MAX)
         return error_set(err, ERROR_ARGUMENT, "--served-model-name: at most %d times",
                          MODEL_ALIASES_MAX);
@@ -211,12 +224,24 @@ static bool find_one(Serve *s, const char **name, Error *err)
     return true;
 }
 
+static bool find_made(Serve *s, ModelSpec *spec)
+{
+    const bool is_other = strcmp(spec->path, "builtin") == 0 || file_exists(spec->path);
+    HubMade *made = is_other ? NULL : hub_made_find(spec->path);
+    if (!made)
+        return false;
+    spec->made = arena_strndup(&s->arena, made->name, strlen(made->name));
+    spec->path = arena_strndup(&s->arena, made->path, strlen(made->path));
+    hub_made_free(made);
+    return true;
+}
+
 /* Names become paths. */
 static bool find_models(Serve *s, Error *err)
 {
     ModelsOptions *o = &s->server.models;
     for (int i = 0; i < o->n_specs; i++)
-        if (!find_one(s, &s->specs[i].path, err))
+        if (!find_made(s, &s->specs[i]) && !find_one(s, &s->specs[i].path, err))
             return false;
     return !o->draft_path || find_one(s, &o->draft_path, err);
 }
@@ -337,6 +362,32 @@ static bool read_sizes(Serve *s, Error *err)
     return true;
 }
 
+/* --lora DIR[:SCALE] counts in all requests, --lora NAME=DIR[:SCALE] in those that name it. */
+static bool read_adapters(Serve *s, Error *err)
+{
+    const ArgList *list = &s->model_args.loras;
+    for (int i = 0; i < list->n; i++) {
+        AdapterSpec *spec = &s->adapters[i];
+        char *dir = NULL;
+        const char *word = list->items[i];
+        const char *equals = file_is_dir(word) ? NULL : strchr(word, '=');
+        if (equals && memchr(word, '/', (size_t)(equals - word)))
+            equals = NULL;
+        if (equals)
+            spec->name = arena_strndup(&s->arena, word, (size_t)(equals - word));
+        if (!lora_from_text(equals ? equals + 1 : word, &dir, &spec->scale, err))
+            return false;
+        spec->path = arena_strndup(&s->arena, dir, strlen(dir));
+        mem_free(dir);
+        for (int k = 0; k < i && spec->name; k++)
+            if (s->adapters[k].name && strcmp(s->adapters[k].name, spec->name) == 0)
+                return error_set(err, ERROR_ARGUMENT, "--lora: two are called %s", spec->name);
+    }
+    s->server.models.adapters = s->adapters;
+    s->server.models.n_adapters = list->n;
+    return true;
+}
+
 static void fill_options(Serve *s)
 {
     ServerOptions *o = &s->server;
@@ -347,6 +398,7 @@ static void fill_options(Serve *s)
     o->n_origins = s->origins.n;
     o->run_folders = s->run_folders.items;
     o->n_run_folders = s->run_folders.n;
+    o->manages = s->manages;
     o->max_connections = (int)s->max_connections;
     o->idle_timeout_s = (int)s->idle_timeout_s;
     o->request_timeout_s = (int)s->request_timeout_s;
@@ -370,7 +422,7 @@ static bool complete(Serve *s, const ArgWords *words, Error *err)
 {
     fill_options(s);
     bool ok = choose_models(s, words, err) && check_parsers(s, err) && read_defaults(s, err) &&
-              read_sizes(s, err) && read_tls(s, err);
+              read_sizes(s, err) && read_tls(s, err) && read_adapters(s, err);
     for (int i = 0; i < s->api_keys.n && ok; i++)
         ok = add_key(s, s->api_keys.items[i], err);
     ok = ok && runs_check(s->run_folders.items, s->run_folders.n, err);
@@ -445,7 +497,7 @@ int cmd_serve(int argc, char **argv)
     int n = put_listening(&s, options, 0);
     n = put_models(&s, options, n);
     n = put_defaults(&s, options, n);
-    n = model_args_put(&s.model_args, MODEL_ARGS_ALL, options, n);
+    n = model_args_put(&s.model_args, MODEL_ARGS_ALL & ~MODEL_ARGS_LORA, options, n);
     options[n] = (Arg){0};
     const ArgSpec spec = {
         .command = "serve",

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/hub_show.h"
 #include "cli/term.h"
+#include "hub/hub_made.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,9 +13,12 @@
 bool model_is_stored(const char *word)
 {
     HubName name;
-    char *path = hub_name_parse(&name, word, NULL) ? hub_find(&name) : NULL;
+    HubMade *made = hub_made_find(word);
+    char *path = !made && hub_name_parse(&name, word, NULL) ? hub_find(&name) : NULL;
+    bool is_stored = made || path;
+    hub_made_free(made);
     mem_free(path);
-    return path != NULL;
+    return is_stored;
 }
 
 /* "./x", "/x", "x.gguf": never a name on a hub. */
@@ -45,6 +49,14 @@ char *model_find(const char *model, bool pulls, Error *err)
                   "%s: no such model file or folder here; give the path of a .gguf file or of a "
                   "folder with config.json, a name such as qwen3:8b, or \"builtin\"",
                   model);
+        return NULL;
+    }
+    HubMade *made = hub_made_find(model);
+    if (made) {
+        error_set(err, ERROR_ARGUMENT,
+                  "%s was made of %s, with settings that only run and serve know; give the latter",
+                  made->name, json_string_value(json_object_get(made->settings, "from")));
+        hub_made_free(made);
         return NULL;
     }
     if (!hub_name_parse(&name, model, err))

@@ -5,6 +5,7 @@
  *
  *     STORE/SITE/OWNER/REPO/VARIANT/            a model; it is there only when whole
  *     STORE/SITE/OWNER/REPO/VARIANT/.wen.json   its manifest: revision; files, sizes, hashes
+ *     STORE/.made/                             models made out of others (hub_made.h)
  *     STORE/.unfinished/SITE/OWNER/REPO/VARIANT/   what a pull has so far
  *
  * A pull works in .unfinished and ends with one rename of the whole folder, after every byte was
@@ -51,6 +52,7 @@ typedef enum HubPlace {
     HUB_HUGGING_FACE_CACHE, /* huggingface_hub's: $HF_HUB_CACHE, $HF_HOME/hub, ... */
     HUB_MODELSCOPE_CACHE,   /* modelscope's: $MODELSCOPE_CACHE, ~/.cache/modelscope/hub */
     HUB_UNFINISHED,         /* a pull that was cut: not a model */
+    HUB_MADE,               /* made out of another (hub_made.h): `path` is its JSON */
 } HubPlace;
 
 typedef struct HubModel {
@@ -58,7 +60,7 @@ typedef struct HubModel {
     HubPlace place;
     char *path;     /* what wen_model_open takes; HUB_UNFINISHED: the folder */
     char *folder;   /* where its files lie */
-    char type[32];  /* "Q4_K_M", "BF16", "FP8", "AWQ" ...; "adapter"; "" unknown */
+    char type[32];  /* "Q4_K_M", "BF16", "FP8", "AWQ" ...; "adapter", "made"; "" unknown */
     uint64_t bytes; /* of its files; HUB_UNFINISHED: on disk so far */
 } HubModel;
 
@@ -68,7 +70,8 @@ typedef struct HubList {
     size_t capacity;
 } HubList;
 
-/* All whole models, and unfinished ones, sorted by name and place. A zeroed HubList is ready. */
+/* All whole models, made and unfinished ones, sorted by name and place. A zeroed HubList is ready.
+ */
 void hub_list(HubList *list);
 void hub_list_free(HubList *list);
 

@@ -161,6 +161,7 @@ void hub_list(HubList *list)
 {
     add_store(list);
     hub_list_add_caches(list);
+    hub_list_add_made(list);
     if (list->n > 0)
         qsort(list->models, (size_t)list->n, sizeof *list->models, compare_models);
 }

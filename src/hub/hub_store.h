@@ -33,5 +33,7 @@ bool hub_folder_is_whole(const char *dir, const RepoFiles *files);
 void hub_list_add_folder(HubList *list, const HubName *name, HubPlace place, const char *dir);
 /* hub_caches.c: adds what other tools' caches hold. */
 void hub_list_add_caches(HubList *list);
+/* hub_made.c: adds the models that were made out of others. */
+void hub_list_add_made(HubList *list);
 
 #endif

@@ -52,7 +52,7 @@ static void put_head(Buf *out, const Exchange *x)
     out_str(out, "id", str_from(x->id));
     out_str(out, "type", STR("message"));
     out_str(out, "role", STR("assistant"));
-    out_str(out, "model", str_from(x->model->name));
+    out_str(out, "model", str_from(x->model_name));
 }
 
 static void put_tool_id(Buf *out, const Call *call)

@@ -18,6 +18,8 @@ static bool embed_ids(Exchange *x, const int32_t *ids, int n, Embeddings *e, Fau
 {
     wen_error err;
     float *vector = e->vectors + (size_t)e->n * (size_t)e->d_model;
+    if (!exchange_has_no_adapter(x, fault))
+        return false;
     if (!wen_embed(x->model->engine, ids, n, vector, &err))
         return fault_from_wen(fault, &err);
     e->n++;
@@ -137,7 +139,7 @@ static void put_answer(Buf *out, const Exchange *x, Embeddings *e, int n, bool i
         out_close(out, '}');
     }
     out_close(out, ']');
-    out_str(out, "model", str_from(x->model->name));
+    out_str(out, "model", str_from(x->model_name));
     out_open(out, "usage", '{');
     out_int(out, "prompt_tokens", e->n_tokens);
     out_int(out, "total_tokens", e->n_tokens);

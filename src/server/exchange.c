@@ -29,13 +29,33 @@ Exchange *exchange_open_bare(HttpCall *call, const Dialect *dialect, const char 
     x->created = (int64_t)time(NULL);
     server_make_id(x->id, sizeof x->id, id_prefix);
     options_open(&x->options, &call->server->options.defaults);
-    return x;
+    Models *models = call->server->models;
+    const char *name = json_string_value(in_get(body, "model"));
+    if (options_read_made(&x->options, models_made_settings(models, name), &fault))
+        return x;
+    exchange_refuse(x, &fault);
+    return NULL;
 }
 
 bool exchange_take_model(Exchange *x, Fault *fault)
 {
     x->model = models_take(x->call->server->models, x->options.model, fault);
-    return x->model != NULL;
+    if (!x->model)
+        return false;
+    const int i = model_adapter(x->model, x->options.model);
+    x->model_name = i < 0 ? x->model->name : x->model->adapter_names[i];
+    if (i >= 0) {
+        x->options.ask.adapters = &x->model->adapters[i];
+        x->options.ask.n_adapters = 1;
+    }
+    return true;
+}
+
+bool exchange_has_no_adapter(const Exchange *x, Fault *fault)
+{
+    return x->model_name == x->model->name ||
+           fault_set(fault, 501, "model",
+                     "model: this is not computed with an adapter of a request");
 }
 
 Exchange *exchange_open(HttpCall *call, const Dialect *dialect, const char *id_prefix)
@@ -79,7 +99,7 @@ static void tell_log(Exchange *x)
     wen_usage usage = exchange_usage(x);
     if (x->n_choices == 0)
         return;
-    log->model = x->model->name;
+    log->model = x->model_name;
     log->prompt_tokens = usage.prompt_tokens;
     log->cached_tokens = usage.cached_tokens;
     log->completion_tokens = usage.completion_tokens;

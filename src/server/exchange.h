@@ -84,10 +84,11 @@ struct Exchange {
     const Dialect *dialect;
     json_t *body; /* owned; options point into it */
     RequestOptions options;
-    ServedModel *model; /* taken */
-    char id[64];        /* of the answer */
-    int64_t created;    /* seconds of the epoch */
-    Choice *choices;    /* [n_choices] */
+    ServedModel *model;     /* taken */
+    const char *model_name; /* for answers: the model's, or that of its adapter */
+    char id[64];            /* of the answer */
+    int64_t created;        /* seconds of the epoch */
+    Choice *choices;        /* [n_choices] */
     int n_choices, n_done;
     int n_prompts; /* choices i * n_choices / n_prompts .. have the i-th prompt */
     double asked, last_sent;
@@ -103,6 +104,9 @@ Exchange *exchange_open(HttpCall *call, const Dialect *dialect, const char *id_p
 /* The same without a model, options only from the server's defaults: for the dialect to fill. */
 Exchange *exchange_open_bare(HttpCall *call, const Dialect *dialect, const char *id_prefix);
 bool exchange_take_model(Exchange *x, Fault *fault) MUST_USE;
+/* For what only the engine's own adapters change (embeddings, scores): a 501 if the request chose
+ * one by name. */
+bool exchange_has_no_adapter(const Exchange *x, Fault *fault) MUST_USE;
 void exchange_close(Exchange *x);
 /* Sends the fault and closes. */
 void exchange_refuse(Exchange *x, const Fault *fault);

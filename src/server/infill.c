@@ -48,7 +48,7 @@ static void put_rest(Buf *out, const Exchange *x)
 {
     const Choice *c = &x->choices[0];
     out_bool(out, "stop", true);
-    out_str(out, "model", str_from(x->model->name));
+    out_str(out, "model", str_from(x->model_name));
     out_int(out, "tokens_predicted", c->usage.completion_tokens);
     out_int(out, "tokens_evaluated", c->usage.prompt_tokens);
     out_int(out, "tokens_cached", c->usage.cached_tokens);

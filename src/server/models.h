@@ -1,5 +1,7 @@
 /* The models that a server offers: each known by a name, loaded when first asked for, unloaded when
- * long idle or when another needs the room.
+ * long idle or when another needs the room. They are those of the command line, and, if it offers
+ * the store (hub/hub.h), those that are there now: pulled ones, and ones made out of others
+ * (hub/hub_made.h).
  *
  *     cold --models_take--> loading --> ready --idle or crowded out--> cold
  *                              +-----> failed (asking again tries again)
@@ -7,6 +9,7 @@
 #ifndef WEN_SERVER_MODELS_H
 #define WEN_SERVER_MODELS_H
 
+#include "hub/hub_made.h"
 #include "server/fault.h"
 #include "server/log.h"
 
@@ -16,8 +19,16 @@
 
 typedef struct ModelSpec {
     const char *name; /* what clients call it */
-    const char *path; /* what wen_model_open takes */
+    const char *path; /* what wen_model_open takes; of a made model its JSON */
+    const char *made; /* the name of a made model; NULL: it is none */
 } ModelSpec;
+
+/* A low-rank adapter (LoRA) of the first model. */
+typedef struct AdapterSpec {
+    const char *name; /* what clients call the model with it; NULL: it counts in all requests */
+    const char *path;
+    float scale;
+} AdapterSpec;
 
 enum { MODEL_ALIASES_MAX = 16 };
 
@@ -28,6 +39,9 @@ typedef struct ModelsOptions {
     int n_aliases;
     wen_model_options model;
     wen_engine_options engine;
+    const AdapterSpec *adapters; /* [n_adapters] */
+    int n_adapters;
+    bool offers_store;
     const char *draft_path; /* draft model of the first one (wen_engine_options); NULL: none */
     size_t memory_bytes;    /* of weights, all models together; 0: no limit */
     double idle_seconds;    /* unload after so long without a request; 0: never */
@@ -42,9 +56,14 @@ typedef enum ModelThinking { THINKING_NEVER, THINKING_SWITCHED, THINKING_ALWAYS 
 
 /* A model in use: everything stays until models_give. */
 typedef struct ServedModel {
-    const char *name, *path;
+    char *name, *path;
+    HubMade *made;  /* NULL: it is no made one */
+    bool is_stored; /* of the store, not of the command line */
     wen_model *model;
     wen_engine *engine;
+    wen_adapter_use *adapters; /* [n_adapters] those that requests choose by name */
+    const char **adapter_names;
+    int n_adapters;
     json_t *info; /* wen_model_info */
     int context;
     ModelThinking thinking;
@@ -83,14 +102,19 @@ void models_set_preparing(Models *models, ServedModel *model, wen_reply *reply);
 /* Unloads it if nobody uses it. */
 void models_unload(Models *models, const char *name);
 
+/* The adapter that a request's `model` names: "ADAPTER" or "MODEL:ADAPTER"; -1: none. */
+int model_adapter(const ServedModel *model, const char *name);
+
 /* Waits for running loads, refuses new ones: the first half of closing. */
 void models_stop_loading(Models *models);
 
-int models_count(const Models *models);
-/* What is known of the i-th without loading it; strings live as long as the server. `expires_s`:
+/* ---- What there is --------------------------------------------------------------------------- */
+
+/* What is known of a model without loading it; strings live as long as the server. `expires_s`:
  * seconds until it is unloaded, -1: never. */
 typedef struct ModelListing {
     const char *name, *path;
+    const char *parent; /* what a made model or an adapter changes; NULL: it is neither */
     ModelState state;
     time_t loaded_at;
     size_t weights_bytes;
@@ -98,9 +122,32 @@ typedef struct ModelListing {
     double expires_s;
     json_t *info; /* a new reference; NULL while it is not loaded */
     wen_engine_stats stats;
+    bool is_adapter; /* of the one before it; state and figures are that one's */
 } ModelListing;
-ModelListing models_listing(Models *models, int i);
-/* Index of a name, or -1. */
-int models_find(const Models *models, const char *name);
+
+/* Looks into the store: what is there now is offered. */
+void models_refresh(Models *models);
+/* All models, adapters behind theirs; to be freed with models_list_free. */
+ModelListing *models_list(Models *models, int *n);
+void models_list_free(ModelListing *list, int n);
+/* Whether there is a model or adapter of that name, and what is known of it (info is a new
+ * reference). */
+bool models_look_up(Models *models, const char *name, ModelListing *listing);
+
+/* The settings of a made model (hub_made.h), with which its requests begin; NULL for others. Lives
+ * as long as the server. */
+const json_t *models_made_settings(Models *models, const char *name);
+
+typedef enum ModelOrigin {
+    ORIGIN_NONE,
+    ORIGIN_COMMAND_LINE,
+    ORIGIN_PULLED,
+    ORIGIN_MADE
+} ModelOrigin;
+/* Where a model comes from; an adapter's is that of its model. */
+ModelOrigin models_origin(Models *models, const char *name);
+bool models_offers_store(const Models *models);
+/* The store has another model of that name now, or none: requests that run end with the old one. */
+void models_forget(Models *models, const char *name);
 
 #endif

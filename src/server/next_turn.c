@@ -38,6 +38,8 @@ void next_turn_prepare(const Exchange *x)
     ask.template_kwargs = x->options.ask.template_kwargs;
     ask.think = x->options.ask.think;
     ask.cache_salt = x->options.ask.cache_salt;
+    ask.adapters = x->options.ask.adapters;
+    ask.n_adapters = x->options.ask.n_adapters;
     ask.max_tokens = 1;
     ask.parses_tools = 0;
     wen_reply *reply = wen_ask(x->model->engine, &ask, NULL);

@@ -157,7 +157,7 @@ static bool set_prompt(Exchange *x, Fault *fault)
 static void put_head(Buf *out, const Exchange *x)
 {
     out_open(out, NULL, '{');
-    out_str(out, "model", str_from(x->options.model ? x->options.model : x->model->name));
+    out_str(out, "model", str_from(x->options.model ? x->options.model : x->model_name));
     ollama_put_time(out, "created_at", ollama_now());
 }
 

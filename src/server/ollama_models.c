@@ -1,8 +1,11 @@
 /* Ollama's view of the served models: /api/tags, /api/ps, /api/show. */
 #include "server/json_in.h"
 #include "server/json_out.h"
+#include "server/modelfile.h"
 #include "server/ollama.h"
 #include "server/server_state.h"
+
+#include "base/file.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -18,7 +21,7 @@ static void put_digest(Buf *out, const ModelListing *m)
     out_str(out, "digest", str_from(digest));
 }
 
-static void put_details(Buf *out, const json_t *info)
+static void put_details(Buf *out, const json_t *info, const char *parent)
 {
     double n = json_number_value(json_object_get(info, "parameters"));
     const char *family = json_string_value(json_object_get(info, "architecture"));
@@ -27,7 +30,7 @@ static void put_details(Buf *out, const json_t *info)
     char size[32];
     snprintf(size, sizeof size, "%.1f%c", n >= 1e9 ? n / 1e9 : n / 1e6, n >= 1e9 ? 'B' : 'M');
     out_open(out, "details", '{');
-    out_str(out, "parent_model", STR(""));
+    out_str(out, "parent_model", str_from(parent ? parent : ""));
     out_str(out, "format", str_from(format ? format : ""));
     out_str(out, "family", str_from(family ? family : ""));
     out_open(out, "families", '[');
@@ -54,7 +57,7 @@ static void put_model(Buf *out, const Server *s, const ModelListing *m, bool is_
     out_str(out, "model", str_from(m->name));
     out_int(out, "size", file_bytes(m));
     put_digest(out, m);
-    put_details(out, m->info);
+    put_details(out, m->info, m->parent);
     if (is_running) {
         /* "Never" is a time far away, as Ollama has it. */
         double rest = m->expires_s >= 0 ? m->expires_s : 100.0 * 365 * 86400;
@@ -74,12 +77,14 @@ static void answer_list(HttpCall *call, bool only_running)
     Server *s = call->server;
     out_open(&out, NULL, '{');
     out_open(&out, "models", '[');
-    for (int i = 0; i < models_count(s->models); i++) {
-        ModelListing m = models_listing(s->models, i);
-        if (!only_running || m.state == MODEL_READY)
-            put_model(&out, s, &m, only_running);
-        json_decref(m.info);
-    }
+    int n;
+    if (!only_running)
+        models_refresh(s->models);
+    ModelListing *list = models_list(s->models, &n);
+    for (int i = 0; i < n; i++)
+        if (!only_running || (list[i].state == MODEL_READY && !list[i].is_adapter))
+            put_model(&out, s, &list[i], only_running);
+    models_list_free(list, n);
     out_close(&out, ']');
     out_close(&out, '}');
     http_send_json(call, 200, &out);
@@ -139,7 +144,7 @@ static void put_capabilities(Buf *out, const ServedModel *m)
 }
 
 /* The sampling of the mode that the model answers in by itself, as PARAMETER lines have it. */
-static void put_parameters(Buf *out, const json_t *info)
+static void put_sampling(Buf *out, const json_t *info)
 {
     const json_t *sampling = json_object_get(info, "sampling");
     json_t *mode = json_object_get(sampling, "thinking"), *value;
@@ -155,6 +160,38 @@ static void put_parameters(Buf *out, const json_t *info)
     buf_free(&text);
 }
 
+static void put_text(Buf *out, const char *key, const json_t *settings)
+{
+    const char *text = json_string_value(json_object_get(settings, key));
+    if (text)
+        out_str(out, key, str_from(text));
+}
+
+/* What was made of a model, or of another, as a Modelfile and in parts. */
+static void put_settings(Buf *out, const ServedModel *m)
+{
+    const json_t *settings = m->made ? m->made->settings : NULL;
+    const char *from = json_string_value(json_object_get(settings, "from"));
+    Buf template = {0}, parameters = {0}, modelfile = {0};
+    if (m->made && m->made->template_file &&
+        !file_read(&template, m->made->template_file, MADE_TEMPLATE_MAX, NULL))
+        buf_clear(&template);
+    modelfile_put(&modelfile, from ? from : m->name, settings, buf_str(&template));
+    out_str(out, "modelfile", buf_str(&modelfile));
+    modelfile_put_parameters(&parameters, "", json_object_get(settings, "parameters"));
+    if (parameters.bytes)
+        out_str(out, "parameters", buf_str(&parameters));
+    else
+        put_sampling(out, m->info);
+    out_str(out, "template", buf_str(&template));
+    put_text(out, "system", settings);
+    put_text(out, "license", settings);
+    put_details(out, m->info, from);
+    buf_free(&template);
+    buf_free(&parameters);
+    buf_free(&modelfile);
+}
+
 void handle_ollama_show(HttpCall *call)
 {
     Fault fault;
@@ -162,8 +199,7 @@ void handle_ollama_show(HttpCall *call)
     Buf out = {0};
     Server *s = call->server;
     json_t *body = in_body(buf_str(&call->body), &fault);
-    bool ok = body && in_text(body, "", "name", &name, &fault) &&
-              in_text(body, "", "model", &name, &fault);
+    bool ok = body && ollama_read_name(body, &name, &fault);
     ServedModel *m = ok ? models_take(s->models, name, &fault) : NULL;
     json_decref(body);
     if (!m) {
@@ -171,10 +207,7 @@ void handle_ollama_show(HttpCall *call)
         return;
     }
     out_open(&out, NULL, '{');
-    out_str(&out, "modelfile", STR(""));
-    put_parameters(&out, m->info);
-    out_str(&out, "template", STR(""));
-    put_details(&out, m->info);
+    put_settings(&out, m);
     put_model_info(&out, m->info);
     put_capabilities(&out, m);
     ollama_put_time(&out, "modified_at", (double)m->loaded_at);

@@ -88,7 +88,7 @@ void openai_put_head(Buf *out, const Exchange *x, const char *object)
     out_str(out, "id", str_from(x->id));
     out_str(out, "object", str_from(object));
     out_int(out, "created", x->created);
-    out_str(out, "model", str_from(x->model->name));
+    out_str(out, "model", str_from(x->model_name));
     out_str(out, "system_fingerprint", str_from(wen_version()));
 }
 

@@ -138,6 +138,8 @@ static bool score_prompt(Exchange *x, Completions *c, Prompt *p, Fault *fault)
 {
     wen_error err;
     Scoring scoring = {p, c->n_top};
+    if (!exchange_has_no_adapter(x, fault))
+        return false;
     if (p->text) {
         int32_t *ids = NULL;
         if (!wen_tokenize(x->model->model, p->text, strlen(p->text), false, &ids, &p->n_ids, &err))

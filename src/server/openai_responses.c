@@ -167,7 +167,7 @@ static void put_response(Buf *out, const char *key, const Exchange *x, bool is_d
         out_raw(out, "incomplete_details", STR("{\"reason\":\"max_output_tokens\"}"));
     else
         out_null(out, "incomplete_details");
-    out_str(out, "model", str_from(x->model->name));
+    out_str(out, "model", str_from(x->model_name));
     put_asked(out, x);
     if (is_done) {
         put_output(out, x);

@@ -227,7 +227,23 @@ const char *options_dump(RequestOptions *o, const json_t *value)
 
 void options_set_messages(RequestOptions *o, const json_t *messages)
 {
-    o->ask.messages = options_dump(o, messages);
+    const json_t *role = json_object_get(json_array_get(messages, 0), "role");
+    const char *first = json_string_value(role);
+    if (!o->system || (first && strcmp(first, "system") == 0)) {
+        o->ask.messages = options_dump(o, messages);
+        return;
+    }
+    json_t *all = json_array();
+    json_array_append_new(all, json_pack("{s:s, s:s}", "role", "system", "content", o->system));
+    json_array_extend(all, (json_t *)messages);
+    o->ask.messages = options_dump(o, all);
+    json_decref(all);
+}
+
+bool options_read_made(RequestOptions *o, const json_t *settings, Fault *fault)
+{
+    o->system = json_string_value(json_object_get(settings, "system"));
+    return options_read(o, json_object_get(settings, "parameters"), "parameters.", fault);
 }
 
 bool options_finish(RequestOptions *o, Fault *fault)

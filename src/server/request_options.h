@@ -52,6 +52,7 @@ typedef struct RequestOptions {
     bool merges_thinking;   /* the thought is shown in the content, between its tags */
     json_t *tools;          /* in OpenAI's chat shape, owned; NULL: none */
     json_t *kwargs;         /* template variables, owned; NULL: none */
+    const char *system;     /* of a made model; NULL: none */
     const char *stops[OPTIONS_STOPS_MAX];
     int32_t *bias_ids;
     float *bias;
@@ -61,6 +62,10 @@ typedef struct RequestOptions {
 void options_open(RequestOptions *o, const RequestDefaults *defaults);
 void options_close(RequestOptions *o);
 
+/* The settings of a made model (hub/hub_made.h), before any options_read; NULL is fine. They must
+ * outlive the options. */
+bool options_read_made(RequestOptions *o, const json_t *settings, Fault *fault) MUST_USE;
+
 /* Reads every known field of `object`; `where` is in front of names in errors ("options."). May be
  * called for several objects in turn: the later one wins. */
 bool options_read(RequestOptions *o, const json_t *object, const char *where,
@@ -69,7 +74,8 @@ bool options_read(RequestOptions *o, const json_t *object, const char *where,
 bool options_finish(RequestOptions *o, Fault *fault) MUST_USE;
 /* JSON text of a value, in the options' arena. */
 const char *options_dump(RequestOptions *o, const json_t *value);
-/* Sets ask.messages from an array in OpenAI's shape. */
+/* Sets ask.messages from an array in OpenAI's shape, behind the system message of a made model if
+ * they have none. */
 void options_set_messages(RequestOptions *o, const json_t *messages);
 
 /* ---- The parts, each in its file; called by options_read ------------------------------------- */

@@ -128,6 +128,8 @@ static bool ask(Exchange *x, Rerank *r, Fault *fault)
             *a = wen_request_defaults();
             a->ids = prompt.ids;
             a->n_ids = prompt.n;
+            a->adapters = x->options.ask.adapters;
+            a->n_adapters = x->options.ask.n_adapters;
             a->max_tokens = 1;
             a->n_logprobs = 0;
             a->ignores_eos = true;
@@ -168,7 +170,7 @@ static void write_whole(Exchange *x, Buf *out)
     judge(x, r);
     out_open(out, NULL, '{');
     out_str(out, "id", str_from(x->id));
-    out_str(out, "model", str_from(x->model->name));
+    out_str(out, "model", str_from(x->model_name));
     out_open(out, "results", '[');
     for (int k = 0; k < r->n_wanted; k++) {
         int i = r->order[k];

@@ -233,15 +233,14 @@ static void block_signals(sigset_t *before)
 
 static bool listen_and_answer(Server *s, Error *err)
 {
-    s->options.models.log = &s->log;
-    s->models = models_open(&s->options.models, err);
-    if (!s->models)
-        return false;
     int fd = open_socket(s, err);
     if (fd < 0)
         return false;
     look_at_socket(s, fd);
-    if (!start_daemon(s, fd, err)) {
+    s->options.models.log = &s->log;
+    s->options.models.offers_store = s->options.manages < 0 ? s->is_loopback : s->options.manages;
+    s->models = models_open(&s->options.models, err);
+    if (!s->models || !start_daemon(s, fd, err)) {
         close(fd);
         return false;
     }

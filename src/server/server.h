@@ -26,6 +26,9 @@ typedef struct ServerOptions {
     int n_origins;
     const char *tls_certificate, *tls_key; /* PEM texts; NULL: no TLS */
 
+    int manages; /* 1: the store's models are offered, and clients may change them (Ollama's pull,
+                    create, copy, delete); 0: not; -1: if only this machine can ask */
+
     const char *const *run_folders; /* [n_run_folders] training runs to show (runs.h) */
     int n_run_folders;
 

@@ -80,5 +80,9 @@ void handle_ollama_embeddings(HttpCall *call);
 void handle_ollama_tags(HttpCall *call);
 void handle_ollama_ps(HttpCall *call);
 void handle_ollama_show(HttpCall *call);
+void handle_ollama_pull(HttpCall *call);
+void handle_ollama_create(HttpCall *call);
+void handle_ollama_copy(HttpCall *call);
+void handle_ollama_delete(HttpCall *call);
 
 #endif

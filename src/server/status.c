@@ -39,6 +39,8 @@ static void put_model(Buf *out, const Server *s, const ModelListing *m)
     out_int(out, "created", m->loaded_at ? (int64_t)m->loaded_at : s->started_at);
     out_str(out, "owned_by", STR("wen"));
     out_str(out, "root", str_from(m->path));
+    if (m->parent)
+        out_str(out, "parent", str_from(m->parent));
     if (m->context)
         out_int(out, "max_model_len", m->context);
     out_str(out, "state", str_from(states[m->state]));
@@ -60,11 +62,12 @@ void handle_models(HttpCall *call)
     out_open(&out, NULL, '{');
     out_str(&out, "object", STR("list"));
     out_open(&out, "data", '[');
-    for (int i = 0; i < models_count(s->models); i++) {
-        ModelListing m = models_listing(s->models, i);
-        put_model(&out, s, &m);
-        json_decref(m.info);
-    }
+    int n;
+    models_refresh(s->models);
+    ModelListing *list = models_list(s->models, &n);
+    for (int i = 0; i < n; i++)
+        put_model(&out, s, &list[i]);
+    models_list_free(list, n);
     out_close(&out, ']');
     out_close(&out, '}');
     http_send_json(call, 200, &out);
@@ -74,8 +77,8 @@ void handle_model(HttpCall *call)
 {
     Buf out = {0};
     Server *s = call->server;
-    int i = models_find(s->models, call->path_rest);
-    if (i < 0) {
+    ModelListing m;
+    if (!models_look_up(s->models, call->path_rest, &m)) {
         Fault fault;
         fault_set(&fault, 404, "model", "the model \"%.200s\" does not exist here",
                   call->path_rest);
@@ -83,7 +86,6 @@ void handle_model(HttpCall *call)
         http_send_fault(call, &fault);
         return;
     }
-    ModelListing m = models_listing(s->models, i);
     put_model(&out, s, &m);
     json_decref(m.info);
     http_send_json(call, 200, &out);
@@ -96,21 +98,19 @@ void handle_metrics(HttpCall *call)
     Buf out = {0};
     Arena arena = {0};
     Models *models = call->server->models;
-    int n = 0, n_max = models_count(models);
+    int n = 0, n_max;
+    ModelListing *list = models_list(models, &n_max);
     const char **names = ARENA_ARRAY(&arena, const char *, n_max);
     wen_engine_stats *stats = ARENA_ARRAY(&arena, wen_engine_stats, n_max);
-    const char *first = NULL;
     for (int i = 0; i < n_max; i++) {
-        ModelListing m = models_listing(models, i);
-        first = i == 0 ? m.name : first;
-        json_decref(m.info);
-        if (m.state != MODEL_READY)
+        if (list[i].state != MODEL_READY || list[i].is_adapter)
             continue;
-        names[n] = m.name;
-        stats[n++] = m.stats;
+        names[n] = list[i].name;
+        stats[n++] = list[i].stats;
     }
     metrics_put_engines(&out, names, stats, n);
-    metrics_put(&call->server->metrics, first, &out);
+    metrics_put(&call->server->metrics, list[0].name, &out);
+    models_list_free(list, n_max);
     arena_close(&arena);
     http_send(call, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
 }

@@ -44,6 +44,29 @@ await test('list, ps, show, version, embed', async () => {
   assert.equal((await client.embed({ model: 'builtin', input: ['a', 'b'] })).embeddings.length, 2);
 });
 
+await test('create, copy, delete', async () => {
+  const told = await collect(await client.create({ model: 'mario', from: 'builtin',
+    system: 'You are Mario.', parameters: { temperature: 0, num_predict: 5 }, stream: true }));
+  assert.equal(told.at(-1).status, 'success');
+  assert.equal((await client.show({ model: 'mario' })).system, 'You are Mario.');
+  assert.equal((await client.chat({ model: 'mario', messages: hello })).eval_count, 5);
+  assert.equal((await client.copy({ source: 'mario', destination: 'luigi' })).status, 'success');
+  assert.deepEqual((await client.list()).models.map((m) => m.name).sort(), ['builtin', 'luigi', 'mario']);
+  for (const model of ['mario', 'luigi'])
+    assert.equal((await client.delete({ model })).status, 'success');
+  await assert.rejects(client.delete({ model: 'mario' }), /mario/);
+});
+
+await test('pull', async () => {
+  const told = await collect(await client.pull({ model: 'Qwen/Tiny-GGUF', stream: true }));
+  assert(told.some((p) => p.total > 0 && p.completed === p.total));
+  assert.equal(told.at(-1).status, 'success');
+  assert.equal((await client.pull({ model: 'Qwen/Tiny-GGUF' })).status, 'success');
+  assert((await client.chat({ model: 'Qwen/Tiny-GGUF', messages: hello, options })).message);
+  await client.delete({ model: 'Qwen/Tiny-GGUF' });
+  await assert.rejects(client.pull({ model: 'Qwen/Nothing-GGUF' }), /Nothing/);
+});
+
 await test('errors have a message', async () => {
   await assert.rejects(client.chat({ model: 'nope', messages: hello }), /nope/);
 });

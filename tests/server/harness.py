@@ -16,17 +16,19 @@ BUILD = sys.argv[1] if len(sys.argv) > 1 else "build/release"
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 WEN = os.path.join(ROOT, BUILD, "wen")
 RANDOM = os.path.join(BUILD, "random.gguf")
+EMPTY_STORE = os.path.join(ROOT, BUILD, "no-store")  # tests do not see the user's models
 
 
 class Server:
     """wen serve on a free port of this machine; `with` ends it. Serves the model with random weights
     as "builtin" unless the first argument is a model."""
 
-    def __init__(self, *arguments, wait=True):
+    def __init__(self, *arguments, wait=True, environment=None):
         if not arguments or arguments[0].startswith("-"):
             arguments = ("builtin=" + RANDOM, *arguments)
         self.process = subprocess.Popen(
-            [WEN, "serve", "--port", "0", *arguments], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+            [WEN, "serve", "--port", "0", *arguments], stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, "WEN_MODELS": EMPTY_STORE, **(environment or {})})
         self.log = []
         self.port = None
         while self.port is None:
