@@ -16,7 +16,7 @@ typedef struct Reader {
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+static bool is_blank(char c) { return c != '\n' && isspace((unsigned char)c); }
 
 static void skip_blanks(Reader *r)
 {

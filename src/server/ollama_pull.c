@@ -78,7 +78,7 @@ static bool on_event(void *context, const HubEvent *e)
         say(p, "status", e->message);
     else
         say_progress(p, e);
-    if (e->done_bytes == e->total_bytes && !p->is_checking) {
+    if (e->kind == HUB_EVENT_PROGRESS && e->done_bytes == e->total_bytes && !p->is_checking) {
         p->is_checking = true;
         say(p, "status", "verifying sha256 digest");
     }
