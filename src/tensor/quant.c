@@ -19,14 +19,16 @@ static void decode_bf16(const uint8_t *in, float *out, int64_t n)
         out[i] = bf16_to_float(load_u16(in + 2 * i));
 }
 
-static void encode_f16(const float *in, uint8_t *out, int64_t n)
+static void encode_f16(const float *in, const float *w, uint8_t *out, int64_t n)
 {
+    (void)w;
     for (int64_t i = 0; i < n; i++)
         store_u16(out + 2 * i, half_saturated(in[i]));
 }
 
-static void encode_bf16(const float *in, uint8_t *out, int64_t n)
+static void encode_bf16(const float *in, const float *w, uint8_t *out, int64_t n)
 {
+    (void)w;
     for (int64_t i = 0; i < n; i++)
         store_u16(out + 2 * i, bf16_from_float(in[i]));
 }
@@ -36,13 +38,14 @@ static void decode_f32(const uint8_t *in, float *out, int64_t n)
     memcpy(out, in, (size_t)n * sizeof *out);
 }
 
-static void encode_f32(const float *in, uint8_t *out, int64_t n)
+static void encode_f32(const float *in, const float *w, uint8_t *out, int64_t n)
 {
+    (void)w;
     memcpy(out, in, (size_t)n * sizeof *in);
 }
 
 typedef void Decoder(const uint8_t *blocks, float *out, int64_t n);
-typedef void Encoder(const float *in, uint8_t *blocks, int64_t n);
+typedef void Encoder(const float *in, const float *w, uint8_t *blocks, int64_t n);
 
 static const struct {
     Decoder *decode;
@@ -73,17 +76,30 @@ static const struct {
     [DTYPE_F8_128] = {decode_f8_128, encode_f8_128},
 };
 
+/* Weights with a mean of 1, so that no sum of squares under- or overflows; all the same where none
+ * are given or none is above zero. */
+static void take_weights(const float *from, int64_t n, float to[QK_K])
+{
+    double sum = 0;
+    for (int64_t i = 0; from && i < n; i++)
+        sum += (double)from[i];
+    for (int64_t i = 0; i < n; i++)
+        to[i] = sum > 0 ? (float)((double)from[i] * (double)n / sum) : 1.0f;
+}
+
 /* No block type reaches beyond 65504 * 63 * 31, so larger numbers may be cut before the search,
  * where their squares would overflow. */
-static void encode_blocks(Encoder *encode, DType type, const float *in, uint8_t *out, int64_t n)
+static void encode_blocks(Encoder *encode, DType type, const float *in, const float *weights,
+                          uint8_t *out, int64_t n)
 {
     static const float LIMIT = 1e9f;
-    float chunk[QK_K];
+    float chunk[QK_K], chunk_weights[QK_K];
     for (int64_t i = 0; i < n; i += QK_K) {
         int64_t count = n - i < QK_K ? n - i : QK_K;
+        take_weights(weights ? weights + i : NULL, count, chunk_weights);
         for (int64_t j = 0; j < count; j++)
             chunk[j] = in[i + j] > LIMIT ? LIMIT : in[i + j] < -LIMIT ? -LIMIT : in[i + j];
-        encode(chunk, out, count);
+        encode(chunk, chunk_weights, out, count);
         out += dtype_row_bytes(type, count);
     }
 }
@@ -94,11 +110,17 @@ void quant_decode(DType type, const void *blocks, float *out, int64_t n)
     codecs[type].decode(blocks, out, n);
 }
 
-void quant_encode(DType type, const float *in, void *blocks, int64_t n)
+void quant_encode_weighted(DType type, const float *in, const float *weights, void *blocks,
+                           int64_t n)
 {
     ASSERT(n >= 0 && n % dtype_info(type)->block_len == 0);
     if (dtype_info(type)->block_len == 1)
-        codecs[type].encode(in, blocks, n);
+        codecs[type].encode(in, NULL, blocks, n);
     else
-        encode_blocks(codecs[type].encode, type, in, blocks, n);
+        encode_blocks(codecs[type].encode, type, in, weights, blocks, n);
+}
+
+void quant_encode(DType type, const float *in, void *blocks, int64_t n)
+{
+    quant_encode_weighted(type, in, NULL, blocks, n);
 }

@@ -14,5 +14,9 @@ void quant_decode(DType type, const void *blocks, float *out, int64_t n);
 
 /* The reverse. Finite input; NaN and infinities are the caller's to refuse. */
 void quant_encode(DType type, const float *in, void *blocks, int64_t n);
+/* The same with the sum of weights[i] * (error of in[i])^2 made small; weights: [n], finite, none
+ * below 0, or NULL for all the same. */
+void quant_encode_weighted(DType type, const float *in, const float *weights, void *blocks,
+                           int64_t n);
 
 #endif

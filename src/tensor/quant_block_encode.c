@@ -15,7 +15,7 @@ static uint16_t half_beside(uint16_t h, int steps)
 
 /* Q8_0: neighbouring halves are far enough apart to move most roundings, so the candidates are the
  * halves themselves, from where the extreme number is just representable to 2 % above. */
-static uint16_t best_scale_q8(const float *x)
+static uint16_t best_scale_q8(const float *x, const float *w)
 {
     enum { CANDIDATES_MAX = 64 };
     float extreme = 0, best_error = INFINITY;
@@ -32,7 +32,7 @@ static uint16_t best_scale_q8(const float *x)
             float scale = half_to_float(h);
             if (fabsf(extreme) < fabsf(scale) * 125)
                 break;
-            float error = scale_error(x, QK, scale, -128, 127);
+            float error = scale_error(x, w, QK, scale, -128, 127);
             if (error < best_error) {
                 best_error = error;
                 best = h;
@@ -42,10 +42,10 @@ static uint16_t best_scale_q8(const float *x)
     return best_error < INFINITY ? best : half_saturated(extreme / 127);
 }
 
-void encode_q8_0(const float *in, uint8_t *b, int64_t n)
+void encode_q8_0(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i += QK, b += 34) {
-        uint16_t scale = best_scale_q8(in + i);
+        uint16_t scale = best_scale_q8(in + i, w + i);
         store_u16(b, scale);
         scale_codes(in + i, QK, half_to_float(scale), -128, 127, b + 2);
         for (int j = 0; j < QK; j++)
@@ -53,13 +53,13 @@ void encode_q8_0(const float *in, uint8_t *b, int64_t n)
     }
 }
 
-static uint16_t best_half_scale(const float *x, int q_low, int q_high)
+static uint16_t best_half_scale(const float *x, const float *w, int q_low, int q_high)
 {
-    uint16_t fitted = half_saturated(scale_fit(x, QK, q_low, q_high)), best = fitted;
+    uint16_t fitted = half_saturated(scale_fit(x, w, QK, q_low, q_high)), best = fitted;
     float best_error = INFINITY;
     for (int k = -2; k <= 2; k++) {
         uint16_t h = half_beside(fitted, k);
-        float error = scale_error(x, QK, half_to_float(h), q_low, q_high);
+        float error = scale_error(x, w, QK, half_to_float(h), q_low, q_high);
         if (error < best_error) {
             best_error = error;
             best = h;
@@ -68,15 +68,16 @@ static uint16_t best_half_scale(const float *x, int q_low, int q_high)
     return best;
 }
 
-static void best_half_line(const float *x, int q_high, uint16_t *step, uint16_t *offset)
+static void best_half_line(const float *x, const float *w, int q_high, uint16_t *step,
+                           uint16_t *offset)
 {
     float fitted_step, fitted_offset, best_error = INFINITY;
-    affine_fit(x, QK, q_high, &fitted_step, &fitted_offset);
+    affine_fit(x, w, QK, q_high, &fitted_step, &fitted_offset);
     uint16_t first_step = half_saturated(fitted_step), first_offset = half_saturated(fitted_offset);
     for (int k = -1; k <= 1; k++)
         for (int l = -1; l <= 1; l++) {
             uint16_t s = half_beside(first_step, k), o = half_beside(first_offset, l);
-            float error = affine_error(x, QK, half_to_float(s), half_to_float(o), q_high);
+            float error = affine_error(x, w, QK, half_to_float(s), half_to_float(o), q_high);
             if (error < best_error) {
                 best_error = error;
                 *step = s;
@@ -99,22 +100,22 @@ static uint32_t fifth_bits(const uint8_t *codes)
     return bits;
 }
 
-void encode_q4_0(const float *in, uint8_t *b, int64_t n)
+void encode_q4_0(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     uint8_t codes[QK];
     for (int64_t i = 0; i < n; i += QK, b += 18) {
-        uint16_t scale = best_half_scale(in + i, -8, 7);
+        uint16_t scale = best_half_scale(in + i, w + i, -8, 7);
         scale_codes(in + i, QK, half_to_float(scale), -8, 7, codes);
         store_u16(b, scale);
         pack_nibbles(codes, b + 2);
     }
 }
 
-void encode_q5_0(const float *in, uint8_t *b, int64_t n)
+void encode_q5_0(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     uint8_t codes[QK];
     for (int64_t i = 0; i < n; i += QK, b += 22) {
-        uint16_t scale = best_half_scale(in + i, -16, 15);
+        uint16_t scale = best_half_scale(in + i, w + i, -16, 15);
         scale_codes(in + i, QK, half_to_float(scale), -16, 15, codes);
         store_u16(b, scale);
         store_u32(b + 2, fifth_bits(codes));
@@ -122,12 +123,12 @@ void encode_q5_0(const float *in, uint8_t *b, int64_t n)
     }
 }
 
-void encode_q4_1(const float *in, uint8_t *b, int64_t n)
+void encode_q4_1(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     uint8_t codes[QK];
     for (int64_t i = 0; i < n; i += QK, b += 20) {
         uint16_t step = 0, offset = 0;
-        best_half_line(in + i, 15, &step, &offset);
+        best_half_line(in + i, w + i, 15, &step, &offset);
         affine_codes(in + i, QK, half_to_float(step), half_to_float(offset), 15, codes);
         store_u16(b, step);
         store_u16(b + 2, offset);
@@ -135,12 +136,12 @@ void encode_q4_1(const float *in, uint8_t *b, int64_t n)
     }
 }
 
-void encode_q5_1(const float *in, uint8_t *b, int64_t n)
+void encode_q5_1(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     uint8_t codes[QK];
     for (int64_t i = 0; i < n; i += QK, b += 24) {
         uint16_t step = 0, offset = 0;
-        best_half_line(in + i, 31, &step, &offset);
+        best_half_line(in + i, w + i, 31, &step, &offset);
         affine_codes(in + i, QK, half_to_float(step), half_to_float(offset), 31, codes);
         store_u16(b, step);
         store_u16(b + 2, offset);

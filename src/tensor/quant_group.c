@@ -58,8 +58,9 @@ static void encode_affine(const float *in, uint8_t *b, int64_t n, int bits, int 
     {                                                                                              \
         decode_affine(blocks, out, n, bits, group);                                                \
     }                                                                                              \
-    void encode_a##bits##_##group(const float *in, uint8_t *blocks, int64_t n)                     \
+    void encode_a##bits##_##group(const float *in, const float *w, uint8_t *blocks, int64_t n)     \
     {                                                                                              \
+        (void)w;                                                                                   \
         encode_affine(in, blocks, n, bits, group);                                                 \
     }
 
@@ -93,8 +94,9 @@ uint8_t e4m3_from_float(float v)
     return (uint8_t)(sign | (((exponent + 5) << 3) + eighths));
 }
 
-void encode_f8_128(const float *in, uint8_t *b, int64_t n)
+void encode_f8_128(const float *in, const float *w, uint8_t *b, int64_t n)
 {
+    (void)w;
     for (int64_t i = 0; i < n; i += F8_COLS, b += 4 + F8_COLS) {
         float extreme = 0;
         for (int j = 0; j < F8_COLS; j++)

@@ -35,15 +35,17 @@ typedef struct LineBlock {
     float error;
 } LineBlock;
 
-static float line_error(const float *x, float d, float dmin, int scale, int min, int q_high)
+static float line_error(const float *x, const float *w, float d, float dmin, int scale, int min,
+                        int q_high)
 {
-    return affine_error(x, GROUP, d * (float)scale, -(dmin * (float)min), q_high);
+    return affine_error(x, w, GROUP, d * (float)scale, -(dmin * (float)min), q_high);
 }
 
 /* Walks from (scale, min) to a pair that none of its eight neighbours beats. */
-static float climb(const float *x, float d, float dmin, int q_high, int *scale, int *min)
+static float climb(const float *x, const float *w, float d, float dmin, int q_high, int *scale,
+                   int *min)
 {
-    float best = line_error(x, d, dmin, *scale, *min, q_high);
+    float best = line_error(x, w, d, dmin, *scale, *min, q_high);
     for (int move = 0; move < CLIMB_MAX; move++) {
         int from_scale = *scale, from_min = *min;
         for (int i = -1; i <= 1; i++)
@@ -51,7 +53,7 @@ static float climb(const float *x, float d, float dmin, int q_high, int *scale, 
                 int s = from_scale + i, m = from_min + j;
                 if ((i == 0 && j == 0) || s < 0 || s > SCALE_MAX || m < 0 || m > SCALE_MAX)
                     continue;
-                float error = line_error(x, d, dmin, s, m, q_high);
+                float error = line_error(x, w, d, dmin, s, m, q_high);
                 if (error < best) {
                     best = error;
                     *scale = s;
@@ -65,23 +67,25 @@ static float climb(const float *x, float d, float dmin, int q_high, int *scale, 
 }
 
 /* The least-squares d and dmin for the block's codes. */
-static void refit_line(const float *x, const LineBlock *b, int q_high, float *d, float *dmin)
+static void refit_line(const float *x, const float *w, const LineBlock *b, int q_high, float *d,
+                       float *dmin)
 {
     double aa = 0, ab = 0, bb = 0, xa = 0, xb = 0;
     float old_d = half_to_float(b->d), old_dmin = half_to_float(b->dmin);
     for (int g = 0; g < GROUPS; g++) {
         uint8_t codes[GROUP];
-        float scale = (float)b->scales[g], min = (float)b->mins[g], sum_a = 0, sum_x = 0;
+        float scale = (float)b->scales[g], min = (float)b->mins[g], sum_a = 0, sum_x = 0, sum_w = 0;
         affine_codes(x + g * GROUP, GROUP, old_d * scale, -(old_dmin * min), q_high, codes);
         for (int j = 0; j < GROUP; j++) {
-            float a = scale * (float)codes[j], v = x[g * GROUP + j];
-            aa += (double)(a * a);
-            xa += (double)(v * a);
-            sum_a += a;
-            sum_x += v;
+            float a = scale * (float)codes[j], v = x[g * GROUP + j], weight = w[g * GROUP + j];
+            aa += (double)(weight * (a * a));
+            xa += (double)(weight * (v * a));
+            sum_a += weight * a;
+            sum_x += weight * v;
+            sum_w += weight;
         }
         ab -= (double)(min * sum_a);
-        bb += (double)(min * min * (float)GROUP);
+        bb += (double)(min * min * sum_w);
         xb -= (double)(min * sum_x);
     }
     double det = aa * bb - ab * ab;
@@ -94,8 +98,8 @@ static void refit_line(const float *x, const LineBlock *b, int q_high, float *d,
 }
 
 /* Improves a block that starts with the given halves; steps and lows are the groups' free fits. */
-static void search_line(const float *x, int q_high, const float *steps, const float *lows, float d,
-                        float dmin, LineBlock *best)
+static void search_line(const float *x, const float *w, int q_high, const float *steps,
+                        const float *lows, float d, float dmin, LineBlock *best)
 {
     LineBlock b;
     for (int round = 0; round < ROUNDS; round++) {
@@ -108,7 +112,7 @@ static void search_line(const float *x, int q_high, const float *steps, const fl
             int min = round ? b.mins[g] : in_units(lows[g], real_dmin);
             scale = clamp_int(scale, 0, SCALE_MAX);
             min = clamp_int(min, 0, SCALE_MAX);
-            b.error += climb(x + g * GROUP, real_d, real_dmin, q_high, &scale, &min);
+            b.error += climb(x + g * GROUP, w + g * GROUP, real_d, real_dmin, q_high, &scale, &min);
             b.scales[g] = (uint8_t)scale;
             b.mins[g] = (uint8_t)min;
         }
@@ -116,18 +120,18 @@ static void search_line(const float *x, int q_high, const float *steps, const fl
             *best = b;
         else if (round > 0)
             break;
-        refit_line(x, &b, q_high, &d, &dmin);
+        refit_line(x, w, &b, q_high, &d, &dmin);
     }
 }
 
 /* The minima of a block have one sign. It is the usual one, below zero, unless every group lies
  * above; a group on the wrong side is fitted again without a minimum. */
-static float fit_groups(const float *x, int q_high, float *steps, float *lows)
+static float fit_groups(const float *x, const float *w, int q_high, float *steps, float *lows)
 {
     float low_max = -INFINITY, low_min = INFINITY;
     for (int g = 0; g < GROUPS; g++) {
         float offset;
-        affine_fit(x + g * GROUP, GROUP, q_high, &steps[g], &offset);
+        affine_fit(x + g * GROUP, w + g * GROUP, GROUP, q_high, &steps[g], &offset);
         lows[g] = -offset;
         low_max = fmaxf(low_max, lows[g]);
         low_min = fminf(low_min, lows[g]);
@@ -136,22 +140,22 @@ static float fit_groups(const float *x, int q_high, float *steps, float *lows)
         return low_min;
     for (int g = 0; g < GROUPS; g++)
         if (lows[g] < 0) {
-            steps[g] = fmaxf(0, scale_fit(x + g * GROUP, GROUP, 0, q_high));
+            steps[g] = fmaxf(0, scale_fit(x + g * GROUP, w + g * GROUP, GROUP, 0, q_high));
             lows[g] = 0;
         }
     return low_max;
 }
 
-static LineBlock fit_line_block(const float *x, int q_high)
+static LineBlock fit_line_block(const float *x, const float *w, int q_high)
 {
     float steps[GROUPS], lows[GROUPS], step_max = 0;
-    float dmin = fit_groups(x, q_high, steps, lows) / (float)SCALE_MAX;
+    float dmin = fit_groups(x, w, q_high, steps, lows) / (float)SCALE_MAX;
     for (int g = 0; g < GROUPS; g++)
         step_max = fmaxf(step_max, steps[g]);
     LineBlock best = {.error = INFINITY};
     static const float tops[] = {63.0f, 60.5f};
     for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
-        search_line(x, q_high, steps, lows, step_max / tops[i], dmin, &best);
+        search_line(x, w, q_high, steps, lows, step_max / tops[i], dmin, &best);
     return best;
 }
 
@@ -164,9 +168,10 @@ static void pack_scales_mins(const LineBlock *b, uint8_t *q)
     }
 }
 
-static void encode_line_block(const float *x, int q_high, uint8_t *out, uint8_t *codes)
+static void encode_line_block(const float *x, const float *w, int q_high, uint8_t *out,
+                              uint8_t *codes)
 {
-    LineBlock b = fit_line_block(x, q_high);
+    LineBlock b = fit_line_block(x, w, q_high);
     float d = half_to_float(b.d), dmin = half_to_float(b.dmin);
     store_u16(out, b.d);
     store_u16(out + 2, b.dmin);
@@ -184,20 +189,20 @@ static void pack_nibbles(const uint8_t *codes, uint8_t *qs)
     }
 }
 
-void encode_q4_k(const float *in, uint8_t *b, int64_t n)
+void encode_q4_k(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     uint8_t codes[QK_K];
     for (int64_t i = 0; i < n; i += QK_K, b += 144) {
-        encode_line_block(in + i, 15, b, codes);
+        encode_line_block(in + i, w + i, 15, b, codes);
         pack_nibbles(codes, b + 16);
     }
 }
 
-void encode_q5_k(const float *in, uint8_t *b, int64_t n)
+void encode_q5_k(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     uint8_t codes[QK_K];
     for (int64_t i = 0; i < n; i += QK_K, b += 176) {
-        encode_line_block(in + i, 31, b, codes);
+        encode_line_block(in + i, w + i, 31, b, codes);
         memset(b + 16, 0, GROUP);
         for (int j = 0; j < QK_K; j++)
             b[16 + j % GROUP] |= (uint8_t)(codes[j] >> 4 << j / GROUP);
@@ -212,7 +217,7 @@ typedef struct ScaleBlock {
     float error;
 } ScaleBlock;
 
-static float refit_scale(const float *x, const ScaleBlock *b)
+static float refit_scale(const float *x, const float *w, const ScaleBlock *b)
 {
     double aa = 0, xa = 0;
     float d = half_to_float(b->d);
@@ -222,8 +227,9 @@ static float refit_scale(const float *x, const ScaleBlock *b)
                     codes);
         for (int j = 0; j < SMALL_GROUP; j++) {
             float a = (float)b->scales[g] * (float)(codes[j] + Q6_LOW);
-            aa += (double)(a * a);
-            xa += (double)(x[g * SMALL_GROUP + j] * a);
+            float weighted = w[g * SMALL_GROUP + j] * a;
+            aa += (double)(weighted * a);
+            xa += (double)(x[g * SMALL_GROUP + j] * weighted);
         }
     }
     return aa > 0 ? (float)(xa / aa) : d;
@@ -242,7 +248,7 @@ static float extreme_of(const float *x)
 /* Every whole scale that puts the extreme number near the end of the range, on either side, is
  * tried: with 16 numbers a group, each one draws the roundings anew, and the best draw is well
  * below the mean. */
-static float best_scale(const float *x, float d, float extreme, int8_t *scale)
+static float best_scale(const float *x, const float *w, float d, float extreme, int8_t *scale)
 {
     enum { BELOW = 1, ABOVE = 8 };
     float best = INFINITY;
@@ -254,7 +260,7 @@ static float best_scale(const float *x, float d, float extreme, int8_t *scale)
             int s = centre + out * k;
             if (s < -128 || s > 127)
                 continue;
-            float error = scale_error(x, SMALL_GROUP, d * (float)s, Q6_LOW, Q6_HIGH);
+            float error = scale_error(x, w, SMALL_GROUP, d * (float)s, Q6_LOW, Q6_HIGH);
             if (error < best) {
                 best = error;
                 *scale = (int8_t)s;
@@ -264,7 +270,7 @@ static float best_scale(const float *x, float d, float extreme, int8_t *scale)
     return best;
 }
 
-static ScaleBlock fit_scale_block(const float *x)
+static ScaleBlock fit_scale_block(const float *x, const float *w)
 {
     float extremes[SMALL_GROUPS], extreme = 0;
     for (int g = 0; g < SMALL_GROUPS; g++) {
@@ -279,23 +285,23 @@ static ScaleBlock fit_scale_block(const float *x)
             b.d = half_saturated(d);
             b.error = 0;
             for (int g = 0; g < SMALL_GROUPS; g++)
-                b.error +=
-                    best_scale(x + g * SMALL_GROUP, half_to_float(b.d), extremes[g], &b.scales[g]);
+                b.error += best_scale(x + g * SMALL_GROUP, w + g * SMALL_GROUP, half_to_float(b.d),
+                                      extremes[g], &b.scales[g]);
             if (b.error < best.error)
                 best = b;
             else if (round > 0)
                 break;
-            d = refit_scale(x, &b);
+            d = refit_scale(x, w, &b);
         }
     }
     return best;
 }
 
-void encode_q6_k(const float *in, uint8_t *b, int64_t n)
+void encode_q6_k(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     uint8_t codes[QK_K];
     for (int64_t i = 0; i < n; i += QK_K, b += 210) {
-        ScaleBlock block = fit_scale_block(in + i);
+        ScaleBlock block = fit_scale_block(in + i, w + i);
         float d = half_to_float(block.d);
         for (int g = 0; g < SMALL_GROUPS; g++)
             scale_codes(in + i + g * SMALL_GROUP, SMALL_GROUP, d * (float)block.scales[g], Q6_LOW,

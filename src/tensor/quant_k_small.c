@@ -32,8 +32,8 @@ typedef struct LineBlock {
 } LineBlock;
 
 /* Tries every minimum, and for each the scales around what its numbers ask for. */
-static float best_line(const float *x, float step, float d, float dmin, uint8_t *scale,
-                       uint8_t *min)
+static float best_line(const float *x, const float *w, float step, float d, float dmin,
+                       uint8_t *scale, uint8_t *min)
 {
     float least = INFINITY;
     int centre = in_units(step, d);
@@ -41,7 +41,7 @@ static float best_line(const float *x, float step, float d, float dmin, uint8_t 
         for (int s = centre - 2; s <= centre + 2; s++) {
             if (s < 0 || s > Q2_SCALE_MAX)
                 continue;
-            float error = affine_error(x, GROUP, d * (float)s, -(dmin * (float)m), Q2_HIGH);
+            float error = affine_error(x, w, GROUP, d * (float)s, -(dmin * (float)m), Q2_HIGH);
             if (error < least) {
                 least = error;
                 *scale = (uint8_t)s;
@@ -53,7 +53,7 @@ static float best_line(const float *x, float step, float d, float dmin, uint8_t 
 }
 
 /* The least-squares d and dmin for the block's codes. */
-static void refit_line(const float *x, const LineBlock *b, float *d, float *dmin)
+static void refit_line(const float *x, const float *w, const LineBlock *b, float *d, float *dmin)
 {
     double aa = 0, ab = 0, bb = 0, xa = 0, xb = 0;
     float old_d = half_to_float(b->d), old_dmin = half_to_float(b->dmin);
@@ -63,11 +63,12 @@ static void refit_line(const float *x, const LineBlock *b, float *d, float *dmin
         affine_codes(x + g * GROUP, GROUP, old_d * scale, -(old_dmin * min), Q2_HIGH, codes);
         for (int j = 0; j < GROUP; j++) {
             double a = (double)scale * codes[j], m = -(double)min, v = (double)x[g * GROUP + j];
-            aa += a * a;
-            ab += a * m;
-            bb += m * m;
-            xa += v * a;
-            xb += v * m;
+            double weight = (double)w[g * GROUP + j];
+            aa += weight * (a * a);
+            ab += weight * (a * m);
+            bb += weight * (m * m);
+            xa += weight * (v * a);
+            xb += weight * (v * m);
         }
     }
     double det = aa * bb - ab * ab;
@@ -79,12 +80,12 @@ static void refit_line(const float *x, const LineBlock *b, float *d, float *dmin
     }
 }
 
-static LineBlock fit_line_block(const float *x)
+static LineBlock fit_line_block(const float *x, const float *w)
 {
     float steps[GROUPS], lows[GROUPS], step_max = 0, low_max = -INFINITY, low_min = INFINITY;
     for (int g = 0; g < GROUPS; g++) {
         float offset;
-        affine_fit(x + g * GROUP, GROUP, Q2_HIGH, &steps[g], &offset);
+        affine_fit(x + g * GROUP, w + g * GROUP, GROUP, Q2_HIGH, &steps[g], &offset);
         lows[g] = -offset;
         step_max = fmaxf(step_max, steps[g]);
         low_max = fmaxf(low_max, lows[g]);
@@ -98,13 +99,13 @@ static LineBlock fit_line_block(const float *x)
         b.dmin = half_saturated(dmin);
         b.error = 0;
         for (int g = 0; g < GROUPS; g++)
-            b.error += best_line(x + g * GROUP, steps[g], half_to_float(b.d), half_to_float(b.dmin),
-                                 &b.scales[g], &b.mins[g]);
+            b.error += best_line(x + g * GROUP, w + g * GROUP, steps[g], half_to_float(b.d),
+                                 half_to_float(b.dmin), &b.scales[g], &b.mins[g]);
         if (b.error < best.error)
             best = b;
         else if (round > 0)
             break;
-        refit_line(x, &b, &d, &dmin);
+        refit_line(x, w, &b, &d, &dmin);
     }
     return best;
 }
@@ -116,10 +117,10 @@ static void pack_two_bits(const uint8_t *codes, uint8_t *qs)
         qs[j / 128 * 32 + j % 32] |= (uint8_t)((codes[j] & 3) << j / 32 % 4 * 2);
 }
 
-void encode_q2_k(const float *in, uint8_t *b, int64_t n)
+void encode_q2_k(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i += QK_K, b += 84) {
-        LineBlock block = fit_line_block(in + i);
+        LineBlock block = fit_line_block(in + i, w + i);
         uint8_t codes[QK_K];
         float d = half_to_float(block.d), dmin = half_to_float(block.dmin);
         for (int g = 0; g < GROUPS; g++) {
@@ -141,7 +142,7 @@ typedef struct ScaleBlock {
 } ScaleBlock;
 
 /* Scales around the free fit, of either sign: the side with one level more may go either way. */
-static float best_scale(const float *x, float fitted, float d, int8_t *scale)
+static float best_scale(const float *x, const float *w, float fitted, float d, int8_t *scale)
 {
     enum { AROUND = 3 };
     float least = INFINITY;
@@ -150,7 +151,7 @@ static float best_scale(const float *x, float fitted, float d, int8_t *scale)
         int centre = side * in_units(fitted, d);
         for (int s = centre - AROUND; s <= centre + AROUND; s++) {
             int whole = clamp_int(s, Q3_SCALE_LOW, -Q3_SCALE_LOW - 1);
-            float error = scale_error(x, GROUP, d * (float)whole, Q3_LOW, Q3_HIGH);
+            float error = scale_error(x, w, GROUP, d * (float)whole, Q3_LOW, Q3_HIGH);
             if (error < least) {
                 least = error;
                 *scale = (int8_t)whole;
@@ -160,7 +161,7 @@ static float best_scale(const float *x, float fitted, float d, int8_t *scale)
     return least;
 }
 
-static float refit_scale(const float *x, const ScaleBlock *b)
+static float refit_scale(const float *x, const float *w, const ScaleBlock *b)
 {
     double aa = 0, xa = 0;
     float d = half_to_float(b->d);
@@ -169,18 +170,19 @@ static float refit_scale(const float *x, const ScaleBlock *b)
         scale_codes(x + g * GROUP, GROUP, d * (float)b->scales[g], Q3_LOW, Q3_HIGH, codes);
         for (int j = 0; j < GROUP; j++) {
             double a = (double)b->scales[g] * (codes[j] + Q3_LOW);
-            aa += a * a;
-            xa += (double)x[g * GROUP + j] * a;
+            double weighted = (double)w[g * GROUP + j] * a;
+            aa += weighted * a;
+            xa += (double)x[g * GROUP + j] * weighted;
         }
     }
     return aa > 0 ? (float)(xa / aa) : d;
 }
 
-static ScaleBlock fit_scale_block(const float *x)
+static ScaleBlock fit_scale_block(const float *x, const float *w)
 {
     float fitted[GROUPS], extreme = 0;
     for (int g = 0; g < GROUPS; g++) {
-        fitted[g] = scale_fit(x + g * GROUP, GROUP, Q3_LOW, Q3_HIGH);
+        fitted[g] = scale_fit(x + g * GROUP, w + g * GROUP, GROUP, Q3_LOW, Q3_HIGH);
         extreme = fmaxf(extreme, fabsf(fitted[g]));
     }
     static const float tops[] = {32.0f, 30.0f, 27.5f};
@@ -191,21 +193,22 @@ static ScaleBlock fit_scale_block(const float *x)
             b.d = half_saturated(d);
             b.error = 0;
             for (int g = 0; g < GROUPS; g++)
-                b.error += best_scale(x + g * GROUP, fitted[g], half_to_float(b.d), &b.scales[g]);
+                b.error += best_scale(x + g * GROUP, w + g * GROUP, fitted[g], half_to_float(b.d),
+                                      &b.scales[g]);
             if (b.error < best.error)
                 best = b;
             else if (round > 0)
                 break;
-            d = refit_scale(x, &b);
+            d = refit_scale(x, w, &b);
         }
     }
     return best;
 }
 
-void encode_q3_k(const float *in, uint8_t *b, int64_t n)
+void encode_q3_k(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i += QK_K, b += 110) {
-        ScaleBlock block = fit_scale_block(in + i);
+        ScaleBlock block = fit_scale_block(in + i, w + i);
         uint8_t codes[QK_K];
         for (int g = 0; g < GROUPS; g++)
             scale_codes(in + i + g * GROUP, GROUP, half_to_float(block.d) * (float)block.scales[g],

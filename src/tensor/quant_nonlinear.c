@@ -72,14 +72,14 @@ static uint8_t nearest_e2m1(float v)
 typedef uint8_t Nearest(float v);
 
 /* The codes for a scale, and the squared error that they leave; codes may be NULL. */
-static float code_error(const float *x, float scale, const int8_t values[16], Nearest *nearest,
-                        uint8_t *codes)
+static float code_error(const float *x, const float *w, float scale, const int8_t values[16],
+                        Nearest *nearest, uint8_t *codes)
 {
     float inverse = fabsf(scale) > 1e-37f ? 1 / scale : 0, error = 0;
     for (int j = 0; j < QK; j++) {
         uint8_t code = nearest(x[j] * inverse);
         float off = x[j] - scale * (float)values[code];
-        error += off * off;
+        error += w[j] * (off * off);
         if (codes)
             codes[j] = code;
     }
@@ -109,42 +109,44 @@ static float sum_lanes(Lanes v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 
 /* What the codes that `scale` gives allow: the least-squares scale for them, and how much of the
  * numbers' square it explains. The nearest value is the lowest plus the steps up to it. */
-static float iq4_gain(const float *x, float scale, float *best)
+static float iq4_gain(const float *x, const float *w, float scale, float *best)
 {
     float inverse = fabsf(scale) > 1e-37f ? 1 / scale : 0;
     Lanes xv = {0}, vv = {0};
     for (int i = 0; i < QK; i += 4) {
-        Lanes v = *(const LooseLanes *)(x + i), at = v * inverse,
+        Lanes v = *(const LooseLanes *)(x + i), at = v * inverse, value_w,
               value = (float)IQ4_VALUES[0] - (Lanes){0};
         for (int code = 1; code < 16; code++) {
             float low = (float)IQ4_VALUES[code - 1], high = (float)IQ4_VALUES[code];
             Lanes step = (high - low) - (Lanes){0}, middle = (low + high) / 2 - (Lanes){0};
             value += (Lanes)((Mask)step & (Mask)(at > middle));
         }
-        xv += v * value;
-        vv += value * value;
+        value_w = value * *(const LooseLanes *)(w + i);
+        xv += v * value_w;
+        vv += value * value_w;
     }
     float sum_xv = sum_lanes(xv);
-    *best = sum_xv / sum_lanes(vv); /* no value is 0 */
+    *best = sum_xv / fmaxf(sum_lanes(vv), 1e-37f);
     return *best * sum_xv;
 }
 
 /* A free scale for 32 numbers with nearly the least error. */
-static float fit_iq4(const float *x)
+static float fit_iq4(const float *x, const float *w)
 {
     enum { POLISH_ROUNDS = 3 };
-    float extreme = extreme_of(x), best = 0, best_gain = 0, fitted;
-    for (int side = 0; side < 2; side++)
+    float extremes[2], best = 0, best_gain = 0, fitted;
+    const int n_tried = 2 * extremes_of(x, w, QK, extremes);
+    for (int i = 0; i < n_tried; i++)
         for (int k = -4; k <= 8; k++) {
-            float reach = (float)IQ4_VALUES[side ? 15 : 0] * (1 + 0.022f * (float)k);
-            float gain = iq4_gain(x, extreme / reach, &fitted);
+            float reach = (float)IQ4_VALUES[i % 2 ? 15 : 0] * (1 + 0.022f * (float)k);
+            float gain = iq4_gain(x, w, extremes[i / 2] / reach, &fitted);
             if (gain > best_gain) {
                 best_gain = gain;
                 best = fitted;
             }
         }
     for (int round = 0; round < POLISH_ROUNDS; round++) {
-        float gain = iq4_gain(x, best, &fitted);
+        float gain = iq4_gain(x, w, best, &fitted);
         if (!(gain > best_gain))
             break;
         best_gain = gain;
@@ -153,12 +155,12 @@ static float fit_iq4(const float *x)
     return best;
 }
 
-void encode_iq4_nl(const float *in, uint8_t *b, int64_t n)
+void encode_iq4_nl(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i += QK, b += IQ4_NL_BYTES) {
         uint8_t codes[QK];
-        uint16_t d = half_saturated(fit_iq4(in + i));
-        (void)code_error(in + i, half_to_float(d), IQ4_VALUES, nearest_iq4, codes);
+        uint16_t d = half_saturated(fit_iq4(in + i, w + i));
+        (void)code_error(in + i, w + i, half_to_float(d), IQ4_VALUES, nearest_iq4, codes);
         store_u16(b, d);
         pack_32(codes, b + 2);
     }
@@ -171,7 +173,8 @@ typedef struct ScaledBlock {
     float error;
 } ScaledBlock;
 
-static void choose_scales(const float *x, const float *fitted, float d, ScaledBlock *best)
+static void choose_scales(const float *x, const float *w, const float *fitted, float d,
+                          ScaledBlock *best)
 {
     ScaledBlock b = {.d = half_saturated(d)};
     float real = half_to_float(b.d);
@@ -181,7 +184,8 @@ static void choose_scales(const float *x, const float *fitted, float d, ScaledBl
         for (int s = centre - 2; s <= centre + 2; s++) {
             if (s < SCALE_LOW || s > -SCALE_LOW - 1)
                 continue;
-            float error = code_error(x + g * QK, real * (float)s, IQ4_VALUES, nearest_iq4, NULL);
+            float error =
+                code_error(x + g * QK, w + g * QK, real * (float)s, IQ4_VALUES, nearest_iq4, NULL);
             if (error < least) {
                 least = error;
                 b.scales[g] = (int8_t)s;
@@ -193,26 +197,27 @@ static void choose_scales(const float *x, const float *fitted, float d, ScaledBl
         *best = b;
 }
 
-void encode_iq4_xs(const float *in, uint8_t *b, int64_t n)
+void encode_iq4_xs(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i += QK_K, b += IQ4_XS_BYTES) {
         float fitted[GROUPS], extreme = 0;
         for (int g = 0; g < GROUPS; g++) {
-            fitted[g] = fit_iq4(in + i + g * QK);
+            fitted[g] = fit_iq4(in + i + g * QK, w + i + g * QK);
             if (fabsf(fitted[g]) > fabsf(extreme))
                 extreme = fitted[g];
         }
         ScaledBlock best = {.error = INFINITY};
         for (int top = 26; top <= 32; top++)
-            choose_scales(in + i, fitted, extreme / (float)-top, &best);
+            choose_scales(in + i, w + i, fitted, extreme / (float)-top, &best);
         memset(b, 0, 8);
         store_u16(b, best.d);
         unsigned high = 0;
         for (int g = 0; g < GROUPS; g++) {
             uint8_t codes[QK];
             unsigned scale = (unsigned)(best.scales[g] - SCALE_LOW);
-            (void)code_error(in + i + g * QK, half_to_float(best.d) * (float)best.scales[g],
-                             IQ4_VALUES, nearest_iq4, codes);
+            (void)code_error(in + i + g * QK, w + i + g * QK,
+                             half_to_float(best.d) * (float)best.scales[g], IQ4_VALUES, nearest_iq4,
+                             codes);
             high |= (scale >> 4) << 2 * g;
             b[4 + g / 2] |= (uint8_t)((scale & 15) << g % 2 * 4);
             pack_32(codes, b + 8 + 16 * g);
@@ -222,7 +227,7 @@ void encode_iq4_xs(const float *in, uint8_t *b, int64_t n)
 }
 
 /* The extreme number at 12 or below, or clipped to it. */
-void encode_mxfp4(const float *in, uint8_t *b, int64_t n)
+void encode_mxfp4(const float *in, const float *w, uint8_t *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i += QK, b += MXFP4_BYTES) {
         float least = INFINITY, extreme = fabsf(extreme_of(in + i));
@@ -235,7 +240,7 @@ void encode_mxfp4(const float *in, uint8_t *b, int64_t n)
                 continue;
             uint8_t codes[QK];
             float error =
-                code_error(in + i, e8m0_half((uint8_t)e), E2M1_VALUES, nearest_e2m1, codes);
+                code_error(in + i, w + i, e8m0_half((uint8_t)e), E2M1_VALUES, nearest_e2m1, codes);
             if (error < least) {
                 least = error;
                 b[0] = (uint8_t)e;

@@ -1,5 +1,7 @@
 /* Inside tensor/: what quant.c dispatches to. Each function handles n elements, a multiple of the
- * type's block length; `blocks` may have any alignment. */
+ * type's block length; `blocks` may have any alignment. An encoder makes the sum of
+ * w[i] * (error of in[i])^2 small; w >= 0 has some number above 0 in each 256 (the
+ * types of memory only do not look at it). */
 #ifndef WEN_TENSOR_QUANT_TYPES_H
 #define WEN_TENSOR_QUANT_TYPES_H
 
@@ -53,25 +55,25 @@ void decode_a8_64(const uint8_t *blocks, float *out, int64_t n);
 void decode_a8_128(const uint8_t *blocks, float *out, int64_t n);
 void decode_f8_128(const uint8_t *blocks, float *out, int64_t n);
 
-void encode_q8_0(const float *in, uint8_t *blocks, int64_t n);
-void encode_q4_0(const float *in, uint8_t *blocks, int64_t n);
-void encode_q4_1(const float *in, uint8_t *blocks, int64_t n);
-void encode_q5_0(const float *in, uint8_t *blocks, int64_t n);
-void encode_q5_1(const float *in, uint8_t *blocks, int64_t n);
-void encode_q4_k(const float *in, uint8_t *blocks, int64_t n);
-void encode_q5_k(const float *in, uint8_t *blocks, int64_t n);
-void encode_q6_k(const float *in, uint8_t *blocks, int64_t n);
-void encode_q2_k(const float *in, uint8_t *blocks, int64_t n);
-void encode_q3_k(const float *in, uint8_t *blocks, int64_t n);
-void encode_iq4_nl(const float *in, uint8_t *blocks, int64_t n);
-void encode_iq4_xs(const float *in, uint8_t *blocks, int64_t n);
-void encode_mxfp4(const float *in, uint8_t *blocks, int64_t n);
-void encode_a4_32(const float *in, uint8_t *blocks, int64_t n);
-void encode_a4_64(const float *in, uint8_t *blocks, int64_t n);
-void encode_a4_128(const float *in, uint8_t *blocks, int64_t n);
-void encode_a8_32(const float *in, uint8_t *blocks, int64_t n);
-void encode_a8_64(const float *in, uint8_t *blocks, int64_t n);
-void encode_a8_128(const float *in, uint8_t *blocks, int64_t n);
-void encode_f8_128(const float *in, uint8_t *blocks, int64_t n);
+void encode_q8_0(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q4_0(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q4_1(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q5_0(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q5_1(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q4_k(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q5_k(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q6_k(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q2_k(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_q3_k(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_iq4_nl(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_iq4_xs(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_mxfp4(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_a4_32(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_a4_64(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_a4_128(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_a8_32(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_a8_64(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_a8_128(const float *in, const float *w, uint8_t *blocks, int64_t n);
+void encode_f8_128(const float *in, const float *w, uint8_t *blocks, int64_t n);
 
 #endif

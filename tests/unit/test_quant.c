@@ -296,6 +296,44 @@ static void encoding_keeps_its_error(void **state)
     }
 }
 
+/* Weights of columns as activations have them: a few far above the others. */
+static void weights_are_heard(void **state)
+{
+    enum { N = 4096 };
+    static float x[N], w[N], back[N];
+    static uint8_t blocks[N * sizeof(float)];
+    Rng rng = {7};
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        x[i] = (float)rng_normal(&rng);
+        w[i] = (float)exp(2 * rng_normal(&rng));
+    }
+    for (int type = DTYPE_Q8_0; type <= DTYPE_MXFP4; type++) {
+        double errors[2] = {0, 0}, uniform[2] = {0, 0};
+        for (int is_weighted = 0; is_weighted < 2; is_weighted++) {
+            quant_encode_weighted((DType)type, x, is_weighted ? w : NULL, blocks, N);
+            quant_decode((DType)type, blocks, back, N);
+            for (int i = 0; i < N; i++) {
+                const double off = (double)x[i] - (double)back[i];
+                errors[is_weighted] += (double)w[i] * (off * off);
+                uniform[is_weighted] += off * off;
+            }
+        }
+        /* MXFP4 has a power of two to choose and nothing else. */
+        const double most = type == DTYPE_MXFP4 ? 0.999 : type == DTYPE_Q8_0 ? 0.97 : 0.9;
+        if (!(errors[1] < most * errors[0] && uniform[1] >= uniform[0]))
+            fail_msg("%s: weighted error %g, %g without weights", dtype_name((DType)type),
+                     errors[1], errors[0]);
+        /* Only proportions count. */
+        static uint8_t again[N * sizeof(float)];
+        for (int i = 0; i < N; i++)
+            back[i] = w[i] * 0x1p-40f;
+        quant_encode_weighted((DType)type, x, w, blocks, N);
+        quant_encode_weighted((DType)type, x, back, again, N);
+        assert_memory_equal(again, blocks, dtype_row_bytes((DType)type, N));
+    }
+}
+
 static void encode_and_compare(DType type, const float *x, double tolerance)
 {
     const DTypeInfo *info = dtype_info(type);
@@ -359,6 +397,7 @@ int main(void)
         cmocka_unit_test(decoding_follows_the_layouts),
         cmocka_unit_test(encoding_keeps_its_error),
         cmocka_unit_test(odd_blocks_stay_finite),
+        cmocka_unit_test(weights_are_heard),
     };
     return TEST_MAIN("quant", tests);
 }
