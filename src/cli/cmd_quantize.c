@@ -5,12 +5,16 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/model_args.h"
+#include "cli/quantize_calibrate.h"
 #include "cli/term.h"
 #include "formats/package.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define PROGRESS_EVERY_S 0.2
 
@@ -19,7 +23,8 @@ extern const unsigned char wen_builtin_begin[] __attribute__((weak));
 extern const unsigned char wen_builtin_end[] __attribute__((weak));
 
 typedef struct Quantize {
-    const char *in, *out, *type;
+    const char *in, *out, *type, *calibrate, *size;
+    uint64_t target_bytes;
     ArgList loras;
     AdapterPackage *packages[ARG_LIST_MAX];
     MergedAdapter adapters[ARG_LIST_MAX];
@@ -63,8 +68,25 @@ static void put_json(Quantize *q, const ConvertedTensor *t)
     buf_printf(out, "], \"from\": \"%s\", \"to\": \"%s\", \"bytes\": %" PRIu64, dtype_name(t->from),
                dtype_name(t->info.type), t->bytes_out);
     if (q->measures)
-        buf_printf(out, ", \"rms_error\": %.6g", t->rms_error);
+        buf_printf(out, ", \"rms_error\": %.6g, \"relative_error\": %.6g", t->rms_error,
+                   t->relative_error);
+    if (q->measures && t->weighted_error >= 0)
+        buf_printf(out, ", \"weighted_error\": %.6g", t->weighted_error);
     buf_putc(out, '}');
+}
+
+/* Name, types, bytes, the error over the values' RMS, and the same by importance. */
+static void put_line(Quantize *q, const ConvertedTensor *t)
+{
+    if (q->tensors.bytes == 0)
+        buf_printf(&q->tensors, "%-40s %-17s %14s %9s %9s\n", "tensor", "type", "bytes", "error",
+                   q->calibrate ? "weighted" : "");
+    buf_printf(&q->tensors, "%-40s %7s -> %-7s %14" PRIu64 " %8.3f%%", t->info.name,
+               dtype_name(t->from), dtype_name(t->info.type), t->bytes_out,
+               100 * t->relative_error);
+    if (t->weighted_error >= 0)
+        buf_printf(&q->tensors, " %8.3f%%", 100 * t->weighted_error);
+    buf_putc(&q->tensors, '\n');
 }
 
 static void note_tensor(void *context, const ConvertedTensor *t)
@@ -78,9 +100,8 @@ static void note_tensor(void *context, const ConvertedTensor *t)
     q->bytes_out += t->bytes_out;
     if (q->is_json)
         put_json(q, t);
-    else if (q->measures)
-        buf_printf(&q->tensors, "%-48s %5s -> %-5s %.4g\n", t->info.name, dtype_name(t->from),
-                   dtype_name(t->info.type), t->rms_error);
+    else if (q->measures && t->info.n_dims > 1)
+        put_line(q, t);
 }
 
 static void print_summary(const Quantize *q, double seconds)
@@ -98,7 +119,7 @@ static void print_summary(const Quantize *q, double seconds)
     buf_puts(&head, ", \"out\": ");
     buf_put_json(&head, str_from(q->out));
     buf_puts(&head, ", \"type\": ");
-    buf_put_json(&head, str_from(q->type));
+    buf_put_json(&head, str_from(q->type ? q->type : q->size));
     printf("%s, \"bytes_in\": %" PRIu64 ", \"bytes_out\": %" PRIu64
            ", \"bits_per_weight\": %.4f, \"seconds\": %.3f, \"tensors\": [",
            head.data, q->bytes_in, q->bytes_out, 8 * (double)q->bytes_out / q->n_elements, seconds);
@@ -137,6 +158,7 @@ static int convert(Quantize *q)
     ConvertOptions options = {.type = q->type,
                               .adapters = q->adapters,
                               .as_safetensors = !str_ends(str_from(q->out), STR(".gguf")),
+                              .target_bytes = q->target_bytes,
                               .measure_error = q->measures,
                               .n_threads = (int)q->n_threads,
                               .progress = show_progress,
@@ -145,8 +167,13 @@ static int convert(Quantize *q)
     term_catch_interrupts();
     Package *in = open_adapters(q, &err) ? open_input(q->in, &err) : NULL;
     options.n_adapters = q->n_adapters;
+    Importance *importance = NULL;
+    if (in && q->calibrate)
+        importance = quantize_calibrate(in, q->calibrate, (int)q->n_threads, &err);
+    options.importance = importance;
     q->began_s = clock_seconds();
-    bool ok = in && package_convert(in, q->out, &options, &err);
+    bool ok = in && (importance || !q->calibrate) && package_convert(in, q->out, &options, &err);
+    importance_free(importance);
     package_close(in);
     for (int i = 0; i < q->n_adapters; i++)
         adapter_package_close(q->packages[i]);
@@ -161,6 +188,27 @@ static int convert(Quantize *q)
     return term_finish_output() && ok ? 0 : 1;
 }
 
+/* "5GB", "4.7G", "900MB", "5GiB": as files are counted, in thousands unless it says "i". */
+static bool file_size_from_text(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double value = strtod(text, &end);
+    const char *unit = end != text && *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    if (!unit || !(value > 0))
+        return false;
+    const char *rest = end + 1;
+    const bool is_binary = strcasecmp(rest, "ib") == 0;
+    if (*rest && strcasecmp(rest, "b") != 0 && !is_binary)
+        return false;
+    for (const char *u = units; u <= unit; u++)
+        value *= is_binary ? 1024 : 1000;
+    if (!(value < 0x1p60))
+        return false;
+    *bytes = (uint64_t)value;
+    return true;
+}
+
 int cmd_quantize(int argc, char **argv)
 {
     Quantize q = {0};
@@ -171,6 +219,18 @@ int cmd_quantize(int argc, char **argv)
          .value_name = "T",
          .help = "F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q6_K Q4_K_M Q4_K_S Q5_K_M Q5_K_S "
                  "Q3_K_L Q3_K_M Q3_K_S Q2_K IQ4_NL IQ4_XS MXFP4"},
+        {.name = "size",
+         .kind = ARG_TEXT,
+         .value = &q.size,
+         .value_name = "SIZE",
+         .help = "in place of --type: the file's size at most (5GB, 900MB); each matrix gets the "
+                 "type that leaves the least error for its bytes"},
+        {.name = "calibrate",
+         .kind = ARG_TEXT,
+         .value = &q.calibrate,
+         .value_name = "FILE",
+         .help = "a text that is run through the model first, so that the columns that matter to "
+                 "it are kept best (or llama.cpp's imatrix .gguf)"},
         {.name = "lora",
          .kind = ARG_LIST,
          .value = &q.loras,
@@ -179,7 +239,7 @@ int cmd_quantize(int argc, char **argv)
         {.name = "measure",
          .kind = ARG_FLAG,
          .value = &q.measures,
-         .help = "tell the RMS error of every tensor"},
+         .help = "tell every tensor's type, bytes and error (always told with --size)"},
         {.name = "threads",
          .kind = ARG_INT,
          .value = &q.n_threads,
@@ -195,7 +255,7 @@ int cmd_quantize(int argc, char **argv)
     };
     const ArgSpec spec = {
         .command = "quantize",
-        .usage = "IN OUT --type T [--lora DIR[:SCALE]]...",
+        .usage = "IN OUT --type T | --size SIZE [--calibrate FILE] [--lora DIR[:SCALE]]...",
         .about =
             "Writes the model IN (a GGUF file, or a folder of safetensors) with its weights as "
             "type T:\na GGUF file if OUT ends in .gguf, else a folder of safetensors (F32, F16, "
@@ -211,11 +271,17 @@ int cmd_quantize(int argc, char **argv)
     q.in = words.words[0];
     q.out = words.words[1];
     DType plain;
-    if (!q.type)
-        return term_usage("quantize", "--type is missing");
-    if (!package_convert_knows(q.type))
+    if (!q.type && !q.size)
+        return term_usage("quantize", "--type is missing (or --size)");
+    if (q.type && q.size)
+        return term_usage("quantize", "--size chooses the types: leave --type out");
+    if (q.type && !package_convert_knows(q.type))
         return term_usage("quantize", "--type: no such type");
-    bool is_plain = dtype_from_name(str_from(q.type), &plain) && dtype_info(plain)->block_len == 1;
+    if (q.size && !file_size_from_text(q.size, &q.target_bytes))
+        return term_usage("quantize", "--size: a size like 5GB or 900MB is wanted");
+    q.measures |= q.size != NULL;
+    bool is_plain =
+        q.type && dtype_from_name(str_from(q.type), &plain) && dtype_info(plain)->block_len == 1;
     if (!is_plain && !str_ends(str_from(q.out), STR(".gguf")))
         return term_usage("quantize", "OUT should end in .gguf; a folder holds F32, F16 or BF16");
     return convert(&q);

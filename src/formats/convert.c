@@ -22,11 +22,17 @@ enum {
     WAVE_TASKS = 64,
     ELEMENT_BYTES_MAX = 4,
     HELD_BYTES_MAX = 64 << 20,
+    SCRATCH_PARTS = 3,
 };
 #define HALF_MAX 65504.0f
 
 /* What a task found at its first bad element. */
 typedef enum Fault { FAULT_NONE, FAULT_NOT_FINITE, FAULT_TOO_LARGE } Fault;
+
+/* Sums over what a task wrote: squares of errors and of values, plain and by importance. */
+typedef struct Squares {
+    double error, value, weighted_error, weighted_value;
+} Squares;
 
 typedef struct Wave {
     const Tensor *source;
@@ -34,16 +40,18 @@ typedef struct Wave {
     Merge merge;
     bool measure;
     int64_t first, n; /* elements of the source that this wave covers */
-    float *scratch;   /* [n_threads][2][TASK_ELEMENTS] */
+    float *columns;   /* weights of the source's columns; NULL: none */
+    float *scratch;   /* [n_threads][SCRATCH_PARTS][TASK_ELEMENTS] */
     uint8_t *out;     /* [WAVE_TASKS * TASK_ELEMENTS] of any type */
     int64_t bad_at[WAVE_TASKS];
     Fault fault[WAVE_TASKS];
-    double square_error[WAVE_TASKS];
+    Squares squares[WAVE_TASKS];
 } Wave;
 
 typedef struct Converter {
     const Package *in;
     const ConvertOptions *options;
+    const ConvertPlan *plan;
     Pool *pool;
     Wave wave;
     GgufWriter *gguf; /* one of the two */
@@ -66,17 +74,42 @@ static Fault find_fault(const float *x, int64_t n, DType type, int64_t *at)
     return FAULT_NONE;
 }
 
+/* The weights of n elements from `first` on. */
+static void spread_columns(const Wave *w, int64_t first, int64_t n, float *weights)
+{
+    const int64_t n_cols = tensor_n_cols(w->source);
+    for (int64_t i = 0, column = first % n_cols; i < n; i++, column++) {
+        column = column < n_cols ? column : 0;
+        weights[i] = w->columns[column];
+    }
+}
+
+static Squares add_squares(const float *x, const float *back, const float *weights, int64_t n)
+{
+    Squares s = {0};
+    for (int64_t i = 0; i < n; i++) {
+        const double off = (double)x[i] - (double)back[i],
+                     weight = weights ? (double)weights[i] : 0;
+        s.error += off * off;
+        s.value += (double)x[i] * (double)x[i];
+        s.weighted_error += weight * (off * off);
+        s.weighted_value += weight * ((double)x[i] * (double)x[i]);
+    }
+    return s;
+}
+
 static void convert_task(void *context, int task, int worker)
 {
     Wave *w = context;
     int64_t from = (int64_t)task * TASK_ELEMENTS, n = w->n - from;
     if (n > TASK_ELEMENTS)
         n = TASK_ELEMENTS;
-    float *x = w->scratch + (size_t)worker * 2 * TASK_ELEMENTS, *back = x + TASK_ELEMENTS;
+    float *x = w->scratch + (size_t)worker * SCRATCH_PARTS * TASK_ELEMENTS;
+    float *back = x + TASK_ELEMENTS, *weights = w->columns ? back + TASK_ELEMENTS : NULL;
     const uint8_t *source =
         (const uint8_t *)w->source->data + dtype_row_bytes(w->source->type, w->first + from);
     uint8_t *out = w->out + dtype_row_bytes(w->type, from);
-    w->square_error[task] = 0;
+    w->squares[task] = (Squares){0};
     quant_decode(w->source->type, source, x, n);
     merge_add(&w->merge, w->first + from, n, x);
     w->fault[task] = find_fault(x, n, w->type, &w->bad_at[task]);
@@ -86,12 +119,13 @@ static void convert_task(void *context, int task, int worker)
         memcpy(out, source, dtype_row_bytes(w->type, n));
         return;
     }
-    quant_encode(w->type, x, out, n);
+    if (weights)
+        spread_columns(w, w->first + from, n, weights);
+    quant_encode_weighted(w->type, x, weights, out, n);
     if (!w->measure)
         return;
     quant_decode(w->type, out, back, n);
-    for (int64_t i = 0; i < n; i++)
-        w->square_error[task] += (double)(x[i] - back[i]) * (double)(x[i] - back[i]);
+    w->squares[task] = add_squares(x, back, weights, n);
 }
 
 static bool report_fault(const Converter *c, const char *name, int task)
@@ -111,8 +145,8 @@ static bool write_out(Converter *c, const void *data, size_t bytes)
                    : safetensors_writer_write(c->safetensors, data, bytes, c->err);
 }
 
-/* One source tensor; adds its squared error. */
-static bool convert_one(Converter *c, const PlannedTensor *t, const Tensor *source, double *error)
+/* One source tensor; adds its squares. */
+static bool convert_one(Converter *c, const PlannedTensor *t, const Tensor *source, Squares *sum)
 {
     Wave *w = &c->wave;
     int64_t n_elements = tensor_n_rows(source) * tensor_n_cols(source);
@@ -126,7 +160,10 @@ static bool convert_one(Converter *c, const PlannedTensor *t, const Tensor *sour
         for (int i = 0; i < n_tasks; i++) {
             if (w->fault[i] != FAULT_NONE)
                 return report_fault(c, t->text, i);
-            *error += w->square_error[i];
+            sum->error += w->squares[i].error;
+            sum->value += w->squares[i].value;
+            sum->weighted_error += w->squares[i].weighted_error;
+            sum->weighted_value += w->squares[i].weighted_value;
         }
         size_t bytes = dtype_row_bytes(source->type, w->n);
         c->bytes_done += bytes;
@@ -177,10 +214,23 @@ static bool make_data(const Converter *c, Tensor *source, void **data)
     return true;
 }
 
-static bool convert_piece_data(Converter *c, const PlannedTensor *t, Tensor *source, double *error)
+static bool convert_piece_data(Converter *c, const PlannedTensor *t, int i, Tensor *source,
+                               Squares *sum)
 {
     void *data = NULL;
-    bool ok = (!source->rows || make_data(c, source, &data)) && convert_one(c, t, source, error);
+    const size_t column_bytes = (size_t)tensor_n_cols(source) * sizeof(float);
+    c->wave.columns = NULL;
+    if (c->options->importance) {
+        c->wave.columns = mem_try_alloc(column_bytes, "weights of columns", c->err);
+        if (!c->wave.columns)
+            return false;
+        if (!convert_columns(c->plan, c->options, t, i, c->wave.columns)) {
+            mem_free(c->wave.columns);
+            c->wave.columns = NULL;
+        }
+    }
+    bool ok = (!source->rows || make_data(c, source, &data)) && convert_one(c, t, source, sum);
+    mem_free(c->wave.columns);
     mem_free(data);
     return ok;
 }
@@ -188,14 +238,15 @@ static bool convert_piece_data(Converter *c, const PlannedTensor *t, Tensor *sou
 static bool convert_tensor(Converter *c, const PlannedTensor *t)
 {
     ConvertedTensor done = {.info = t->info};
-    double error = 0, n_elements = 0;
+    Squares sum = {0};
+    double n_elements = 0;
     for (int i = 0; i < t->n_pieces; i++) {
         Tensor source;
         char name[TENSOR_NAME_BYTES];
         convert_piece_name(name, t, i);
         if (!convert_piece(c->in, t, i, &source, c->err) ||
             !merge_begin(&c->wave.merge, c->options, name, c->err) ||
-            !convert_piece_data(c, t, &source, &error))
+            !convert_piece_data(c, t, i, &source, &sum))
             return false;
         done.from = source.type;
         done.bytes_in += source.bytes;
@@ -203,7 +254,10 @@ static bool convert_tensor(Converter *c, const PlannedTensor *t)
         done.bytes_out += dtype_row_bytes(t->info.type, tensor_n_cols(&source)) *
                           (uint64_t)tensor_n_rows(&source);
     }
-    done.rms_error = sqrt(error / n_elements);
+    done.rms_error = sqrt(sum.error / n_elements);
+    done.relative_error = sum.value > 0 ? sqrt(sum.error / sum.value) : 0;
+    done.weighted_error =
+        sum.weighted_value > 0 ? sqrt(sum.weighted_error / sum.weighted_value) : -1;
     if (c->options->tensor_done)
         c->options->tensor_done(c->options->context, &done);
     return true;
@@ -229,6 +283,21 @@ static bool write_gguf(Converter *c, const ConvertPlan *plan, const char *out_pa
         return gguf_writer_commit(c->gguf, c->err);
     gguf_writer_cancel(c->gguf);
     return false;
+}
+
+/* Bytes that a GGUF of this plan has before its tensors; types do not change them. */
+static bool measure_header(const Converter *c, const ConvertPlan *plan, const char *out_path,
+                           uint64_t *bytes)
+{
+    GgufWriter *w = gguf_writer_open(out_path, c->err);
+    if (!w)
+        return false;
+    for (int i = 0; i < plan->n; i++)
+        gguf_declare(w, &plan->tensors[i].info);
+    bool ok = convert_put_pairs(w, c->in, plan, out_path, c->err);
+    *bytes = gguf_header_bytes(w);
+    gguf_writer_cancel(w);
+    return ok;
 }
 
 static bool write_weights(Converter *c, const ConvertPlan *plan, const char *dir)
@@ -292,18 +361,23 @@ bool package_convert(const Package *in, const char *out_path, const ConvertOptio
                      Error *err)
 {
     ConvertPlan plan = {0};
-    Converter c = {.in = in, .options = options, .err = err};
+    Converter c = {.in = in, .options = options, .plan = &plan, .err = err};
     c.wave.measure = options->measure_error;
     size_t out_bytes = (size_t)WAVE_TASKS * TASK_ELEMENTS * ELEMENT_BYTES_MAX, scratch_bytes = 0;
     bool ok = convert_plan(&plan, in, options, err);
     c.bytes_in = plan.bytes_in;
     ok = ok && (c.pool = pool_open(options->n_threads, err)) != NULL;
     if (ok) {
-        scratch_bytes = (size_t)pool_n_threads(c.pool) * 2 * TASK_ELEMENTS * sizeof(float);
+        scratch_bytes =
+            (size_t)pool_n_threads(c.pool) * SCRATCH_PARTS * TASK_ELEMENTS * sizeof(float);
         c.wave.scratch = mem_map(scratch_bytes, "conversion", err);
         c.wave.out = mem_map(out_bytes, "conversion", err);
         ok = c.wave.scratch && c.wave.out;
     }
+    uint64_t header_bytes = 0;
+    if (ok && options->target_bytes)
+        ok = measure_header(&c, &plan, out_path, &header_bytes) &&
+             convert_choose(&plan, in, options, c.pool, header_bytes, err);
     if (ok)
         ok = options->as_safetensors ? write_folder(&c, &plan, out_path)
                                      : write_gguf(&c, &plan, out_path);

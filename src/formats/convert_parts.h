@@ -4,6 +4,7 @@
 #ifndef WEN_FORMATS_CONVERT_PARTS_H
 #define WEN_FORMATS_CONVERT_PARTS_H
 
+#include "base/pool.h"
 #include "formats/names.h"
 #include "formats/package.h"
 #include "tensor/low_rank.h"
@@ -23,6 +24,7 @@ typedef struct ConvertPlan {
     int n_layers, n_experts;
     uint32_t file_type; /* general.file_type */
     bool is_quantized;  /* some tensor is of a block type */
+    bool is_tied;       /* the embedding is the head, too */
     uint64_t bytes_in;
 } ConvertPlan;
 
@@ -33,6 +35,17 @@ void convert_plan_free(ConvertPlan *plan);
 void convert_piece_name(char text[TENSOR_NAME_BYTES], const PlannedTensor *planned, int i);
 bool convert_piece(const Package *in, const PlannedTensor *planned, int i, Tensor *out,
                    Error *err) MUST_USE;
+/* What the options' importance says of its columns; false: nothing. */
+bool convert_columns(const ConvertPlan *plan, const ConvertOptions *options,
+                     const PlannedTensor *planned, int i, float *out);
+
+/* general.file_type of a model that is mostly of that type. */
+uint32_t convert_file_type(DType type);
+
+/* convert_size.c: gives the plan's matrices the types that leave the least error within the
+ * options' target_bytes, of which a file's header takes header_bytes. */
+bool convert_choose(ConvertPlan *plan, const Package *in, const ConvertOptions *options, Pool *pool,
+                    uint64_t header_bytes, Error *err) MUST_USE;
 
 /* convert_merge.c: what the options' adapters do to one matrix. */
 typedef struct Merge {

@@ -52,6 +52,14 @@ static const struct Mix *find_mix(const char *name)
     return NULL;
 }
 
+uint32_t convert_file_type(DType type)
+{
+    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++)
+        if (mixes[i].base == type)
+            return mixes[i].file_type;
+    return 0;
+}
+
 bool package_convert_knows(const char *type) { return find_mix(type) != NULL; }
 
 typedef struct Planner {
@@ -59,7 +67,6 @@ typedef struct Planner {
     const Package *in;
     const ConvertOptions *options;
     const struct Mix *mix;
-    bool is_tied;
     bool is_shared; /* four queries or more share a value */
     Error *err;
 } Planner;
@@ -119,7 +126,7 @@ static DType choose_type(const Planner *p, const TensorName *name, int64_t n_col
 {
     const struct Mix *mix = p->mix;
     int layer = name->layer, n_layers = p->plan->n_layers, n_experts = p->plan->n_experts;
-    bool is_head = name->part == PART_OUTPUT || (name->part == PART_TOKEN_EMBD && p->is_tied);
+    bool is_head = name->part == PART_OUTPUT || (name->part == PART_TOKEN_EMBD && p->plan->is_tied);
     bool is_down = name->part == PART_FFN_DOWN || name->part == PART_DOWN_EXPERTS;
     DType type = mix->base;
     if (p->options->as_safetensors)
@@ -176,6 +183,19 @@ bool convert_piece(const Package *in, const PlannedTensor *t, int i, Tensor *out
                      ", %" PRId64 "]",
                      package_path(in), text, tensor_n_rows(out), tensor_n_cols(out), n_rows,
                      n_cols);
+}
+
+bool convert_columns(const ConvertPlan *plan, const ConvertOptions *options, const PlannedTensor *t,
+                     int i, float *out)
+{
+    char name[TENSOR_NAME_BYTES];
+    const int64_t n_cols = t->info.dims[t->info.n_dims - 1];
+    if (!options->importance || name_is_small(t->name.part) || n_cols > INT32_MAX)
+        return false;
+    convert_piece_name(name, t, i);
+    const bool is_head = t->name.part == PART_TOKEN_EMBD && plan->is_tied;
+    return importance_columns(options->importance, is_head ? "lm_head.weight" : name, (int)n_cols,
+                              out);
 }
 
 static bool append(ConvertPlan *plan, const PlannedTensor *t, Error *err)
@@ -237,9 +257,11 @@ static bool has(const Planner *p, TensorPart part, int layer, int expert)
 
 static bool add_bank(Planner *p, TensorPart part, int layer)
 {
-    /* An adapter's pairs are found expert by expert, and the pieces of a bank can be, too. */
+    /* Adapters' pairs and importance go expert by expert, and the pieces of a bank can, too. */
     if (!p->options->as_safetensors)
-        return add(p, part, layer, -1, p->options->n_adapters > 0 || !has(p, part, layer, -1));
+        return add(p, part, layer, -1,
+                   p->options->n_adapters > 0 || p->options->importance ||
+                       !has(p, part, layer, -1));
     for (int e = 0; e < p->plan->n_experts; e++)
         if (!add(p, part, layer, e, false))
             return false;
@@ -320,14 +342,15 @@ bool convert_plan(ConvertPlan *plan, const Package *in, const ConvertOptions *op
 {
     Planner p = {.plan = plan, .in = in, .options = options, .err = err};
     int n_heads = 0, n_kv_heads = 0;
-    p.mix = find_mix(options->type);
+    /* With a size the types are chosen later; till then the plainest that all of them can be. */
+    p.mix = find_mix(options->target_bytes ? "F16" : options->type);
     if (!p.mix)
         return error_set(err, ERROR_ARGUMENT, "unknown type \"%s\"", options->type);
     if (options->as_safetensors && dtype_info(p.mix->base)->block_len > 1)
         return error_set(err, ERROR_ARGUMENT, "safetensors hold F32, F16 or BF16, not %s",
                          options->type);
     plan->file_type = p.mix->file_type;
-    p.is_tied = json_is_true(json_object_get(package_config(in), "tie_word_embeddings"));
+    plan->is_tied = json_is_true(json_object_get(package_config(in), "tie_word_embeddings"));
     if (!config_int(in, "num_hidden_layers", N_LAYERS_MAX, &plan->n_layers, err) ||
         !config_int(in, "num_experts", N_EXPERTS_MAX, &plan->n_experts, err) ||
         !config_int(in, "num_attention_heads", N_HEADS_MAX, &n_heads, err) ||
@@ -338,7 +361,7 @@ bool convert_plan(ConvertPlan *plan, const Package *in, const ConvertOptions *op
     for (int l = 0; ok && l < plan->n_layers; l++)
         ok = add_layer(&p, l);
     ok = ok && add(&p, PART_OUTPUT_NORM, -1, -1, false);
-    if (!p.is_tied)
+    if (!plan->is_tied)
         ok = ok && add(&p, PART_OUTPUT, -1, -1, false);
     ok = ok && check_leftovers(&p) && merge_check(in, options, err);
     /* Only now, as append may move them. */

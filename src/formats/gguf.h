@@ -70,6 +70,8 @@ void gguf_put_i32_array(GgufWriter *w, const char *key, const int32_t *values, u
 /* Copies a key-value that was read. */
 void gguf_put_value(GgufWriter *w, const GgufValue *value);
 void gguf_declare(GgufWriter *w, const TensorInfo *tensor);
+/* Bytes before the tensors, of what was put and declared so far. */
+uint64_t gguf_header_bytes(const GgufWriter *w);
 bool gguf_begin(GgufWriter *w, Error *err) MUST_USE;
 bool gguf_write(GgufWriter *w, const void *data, size_t bytes, Error *err) MUST_USE;
 bool gguf_writer_commit(GgufWriter *w, Error *err) MUST_USE; /* frees w */

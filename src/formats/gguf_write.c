@@ -175,6 +175,11 @@ static bool write_padding(GgufWriter *w, uint64_t at, Error *err)
     return file_writer_write(w->file, zeros, (size_t)(padded(at) - at), err);
 }
 
+uint64_t gguf_header_bytes(const GgufWriter *w)
+{
+    return padded(4 + 4 + 8 + 8 + w->pairs.bytes + w->infos.bytes);
+}
+
 bool gguf_begin(GgufWriter *w, Error *err)
 {
     ASSERT(!w->has_begun);

@@ -8,6 +8,7 @@
 
 #include "formats/adapter_package.h"
 #include "formats/gguf.h"
+#include "formats/importance.h"
 #include "formats/tensor_table.h"
 
 #include <jansson.h>
@@ -70,7 +71,9 @@ typedef struct ConvertedTensor {
     TensorInfo info; /* as written */
     DType from;
     uint64_t bytes_in, bytes_out;
-    double rms_error; /* of the values written against those read; only if measured */
+    /* Of the values written against those read; only if measured. */
+    double rms_error, relative_error; /* the second over the values' own RMS */
+    double weighted_error;            /* as relative, by importance; -1 where that is not known */
 } ConvertedTensor;
 
 /* A low-rank adapter to merge in: W becomes W + scale * (what the adapter says). */
@@ -83,8 +86,12 @@ typedef struct MergedAdapter {
 typedef struct ConvertOptions {
     /* An element type ("F32" "F16" "BF16" "Q8_0" "Q4_0" "Q4_1" "Q5_0" "Q5_1" "Q6_K") or a mix
      * ("Q4_K_M" "Q4_K_S" "Q5_K_M" "Q5_K_S" "Q3_K_L" "Q3_K_M" "Q3_K_S" "Q2_K" "IQ4_NL" "IQ4_XS"
-     * "MXFP4"; "Q3_K", "Q4_K" and "Q5_K" mean _M). Any case. */
+     * "MXFP4"; "Q3_K", "Q4_K" and "Q5_K" mean _M). Any case. NULL with target_bytes. */
     const char *type;
+    /* Not 0: matrices get the types that leave the least error in a GGUF of at most so many bytes,
+     * as measured on a sample of each one's rows. Too few for any choice is ERROR_LIMIT. */
+    uint64_t target_bytes;
+    const Importance *importance;  /* what encoders and the choice weight errors by; NULL: none */
     bool as_safetensors;           /* folder out; type F32, F16, BF16 */
     const MergedAdapter *adapters; /* [n_adapters], added in this order; borrowed */
     int n_adapters;
