@@ -83,6 +83,7 @@ static bool copy_texts(const Package *in, const char *dir, Error *err)
         "tokenizer_config.json",
         "vocab.json",
         "merges.txt",
+        "qwen.tiktoken",
         "added_tokens.json",
         "chat_template.jinja",
         "special_tokens_map.json",

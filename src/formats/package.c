@@ -52,6 +52,9 @@ void package_close(Package *p)
     json_decref(p->tokenizer_config);
     for (int i = 0; i < p->n_text_files; i++)
         file_unmap(&p->text_files[i]);
+    buf_free(&p->tiktoken_vocab);
+    buf_free(&p->tiktoken_merges);
+    buf_free(&p->tiktoken_added);
     arena_close(&p->arena);
     gguf_close(p->gguf);
     prequantized_free(p->quantized);

@@ -48,7 +48,7 @@ bool package_is_part(const Package *package, const char *name);
 
 /* What the tokenizer is made from; absent parts are empty. Borrowed from the package. */
 typedef struct PackageText {
-    Str tokenizer_json, vocab_json, merges_txt; /* whole files */
+    Str tokenizer_json, vocab_json, merges_txt; /* whole files; qwen.tiktoken as the last two */
     Str tokenizer_config_json, added_tokens_json;
     Str chat_template; /* Jinja source: chat_template.jinja, else tokenizer_config's, else GGUF's */
     /* From GGUF (n_tokens 0 otherwise). */

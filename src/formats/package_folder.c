@@ -2,6 +2,7 @@
  * model.safetensors.index.json names, tokenizer files, chat template. */
 #include "formats/package_parts.h"
 #include "formats/safetensors.h"
+#include "formats/tiktoken.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,25 @@ static Str template_of(const json_t *config)
     return (Str){json_string_value(value), json_string_length(value)};
 }
 
+/* qwen.tiktoken stands for vocab.json, merges.txt and, where no file names added tokens, for
+ * added_tokens.json. */
+static bool read_tiktoken(Package *p, Error *err)
+{
+    PackageText *t = &p->text;
+    Str file = {0};
+    if (!map_text(p, "qwen.tiktoken", &file, err))
+        return false;
+    if (!file.data)
+        return true;
+    if (!tiktoken_read(file, &p->tiktoken_vocab, &p->tiktoken_merges, &p->tiktoken_added, err))
+        return error_add(err, "%s/qwen.tiktoken", p->path);
+    t->vocab_json = buf_str(&p->tiktoken_vocab);
+    t->merges_txt = buf_str(&p->tiktoken_merges);
+    if (!t->added_tokens_json.data && !json_object_get(p->tokenizer_config, "added_tokens_decoder"))
+        t->added_tokens_json = buf_str(&p->tiktoken_added);
+    return true;
+}
+
 static bool read_text(Package *p, Error *err)
 {
     PackageText *t = &p->text;
@@ -70,7 +90,7 @@ static bool read_text(Package *p, Error *err)
         return false;
     if (!t->chat_template.data)
         t->chat_template = template_of(p->tokenizer_config);
-    return true;
+    return t->tokenizer_json.data || t->vocab_json.data || read_tiktoken(p, err);
 }
 
 static bool check_shard_name(const char *index_path, const char *tensor, const char *shard,

@@ -5,7 +5,7 @@
 #include "formats/package.h"
 #include "formats/prequantized.h"
 
-enum { PACKAGE_TEXT_FILES = 6 };
+enum { PACKAGE_TEXT_FILES = 7 };
 
 struct Package {
     char *path;
@@ -20,6 +20,7 @@ struct Package {
     PackageText text;
     FileMap text_files[PACKAGE_TEXT_FILES];
     int n_text_files;
+    Buf tiktoken_vocab, tiktoken_merges, tiktoken_added; /* what qwen.tiktoken is read as */
     Arena arena;
 };
 

@@ -76,7 +76,7 @@ static bool load_files(TokenizerLoad *load, const TokenizerFiles *files, Error *
     } else if (ok) {
         return error_set(err, ERROR_FORMAT,
                          "there is no tokenizer here: no tokenizer.json, no "
-                         "vocab.json with merges.txt, no GGUF vocabulary");
+                         "vocab.json with merges.txt, no qwen.tiktoken, no GGUF vocabulary");
     }
     if (ok && files->tokenizer_config_json.bytes)
         ok = load_tokenizer_config(load, files->tokenizer_config_json, err);

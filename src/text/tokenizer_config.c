@@ -228,7 +228,7 @@ static bool check_class(const TokenizerLoad *load, const json_t *config, Error *
 {
     const char *name = json_string_value(json_object_get(config, "tokenizer_class"));
     if (load->is_byte_level || !name || strcmp(name, "Qwen2Tokenizer") == 0 ||
-        strcmp(name, "Qwen2TokenizerFast") == 0)
+        strcmp(name, "Qwen2TokenizerFast") == 0 || strcmp(name, "QWenTokenizer") == 0)
         return true;
     return unsupported("vocab.json with tokenizer_class", name, err);
 }
