@@ -179,8 +179,12 @@ def run(*arguments):
     return subprocess.run([wen, *arguments], capture_output=True, text=True, check=False)
 
 
+def score(model, ids="ids.json", threads="1"):
+    return run("score", model, "--ids", f"{folder}/{ids}", "--top", "40", "--threads", threads)
+
+
 def logits(model):
-    out = run("score", model, "--ids", f"{folder}/ids.json", "--top", "40", "--threads", "1")
+    out = score(model)
     if out.returncode:
         return out.stderr
     return [{t["id"]: t["logit"] for t in json.loads(line)["top"]}
@@ -206,6 +210,11 @@ def check(name, *arguments, **options):
     size = [abs(x) for b in plain for x in b.values()]
     ratio = sum(off) / len(off) / (sum(size) / len(size))
     result(0 < ratio < 0.02, f"{name}: logits", f"mean difference {ratio:.4f} of the mean logit")
+    whole, two, few = score(model).stdout, score(model, threads="2").stdout, score(
+        model, "few.json").stdout
+    shared = few.splitlines()
+    same = whole == two and len(shared) == 7 and whole.splitlines()[:7] == shared
+    result(same, f"{name}: neither threads nor the rows that come along show", few)
 
 
 def fails(what, name, part, change_tensors=None, change_config=None):
@@ -238,6 +247,8 @@ def patch(tensors, name, at, data):
 
 with open(f"{folder}/ids.json", "w", encoding="utf-8") as ids:
     json.dump([(i * 37 + 11) % 900 for i in range(20)], ids)
+with open(f"{folder}/few.json", "w", encoding="utf-8") as ids:
+    json.dump([(i * 37 + 11) % 900 for i in range(7)], ids)
 FP8 = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
        "weight_block_size": [128, 128]}
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}
