@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "rl/epoch_order.h"
 
 #include <string.h>
 
@@ -30,8 +31,7 @@ struct Prompts {
     Buf text; /* the file */
     Str *lines;
     int n_lines;
-    int32_t *order; /* of this epoch */
-    int64_t epoch;  /* that `order` is of; -1: none */
+    EpochOrder order;
     Problem sample;
     Arena arena;
 };
@@ -64,24 +64,10 @@ static bool read_file(Prompts *p, const char *path, Error *err)
         p->lines[p->n_lines++] = line;
     }
     problem_close(&problem);
-    p->order = ARENA_ARRAY(&p->arena, int32_t, p->n_lines);
-    return ok &&
-           (p->n_lines > 0 || error_set(err, ERROR_FORMAT, "%s: there is no problem in it", path));
-}
-
-/* The order of an epoch: a shuffle that the seed and the epoch's number make. */
-static void shuffle(Prompts *p, int64_t epoch)
-{
-    Rng rng = {rng_counter(p->options.seed, (uint64_t)epoch, 0)};
-    for (int i = 0; i < p->n_lines; i++)
-        p->order[i] = i;
-    for (int i = p->n_lines - 1; i > 0; i--) {
-        const int j = (int)rng_below(&rng, (uint64_t)i + 1);
-        const int32_t kept = p->order[i];
-        p->order[i] = p->order[j];
-        p->order[j] = kept;
-    }
-    p->epoch = epoch;
+    if (ok && p->n_lines == 0)
+        return error_set(err, ERROR_FORMAT, "%s: there is no problem in it", path);
+    p->order = epoch_order(p->options.seed, p->n_lines, &p->arena);
+    return ok;
 }
 
 /* ---- Families
@@ -169,9 +155,7 @@ static void make(Prompts *p, int64_t n, Problem *out)
 {
     if (p->n_lines > 0) {
         Error err;
-        if (p->epoch != n / p->n_lines)
-            shuffle(p, n / p->n_lines);
-        const bool ok = problem_read(out, p->lines[p->order[n % p->n_lines]], &err);
+        const bool ok = problem_read(out, p->lines[epoch_order_at(&p->order, n)], &err);
         (void)ok; /* every line was read when the file was opened */
         return;
     }
@@ -190,7 +174,6 @@ Prompts *prompts_open(const PromptOptions *options, Error *err)
     Prompts *p = mem_alloc(sizeof *p);
     p->options = *options;
     p->options.families = NULL; /* borrowed only now */
-    p->epoch = -1;
     if (options->path && options->families)
         error_set(err, ERROR_FORMAT, "prompts: give either path or families");
     else if (options->path ? read_file(p, options->path, err)
