@@ -74,23 +74,30 @@ static bool check_message(const json_t *message, size_t i, Error *err)
            check_weight(message, "thinking_weight", i, err);
 }
 
+bool chat_messages_check(const json_t *messages, Error *err)
+{
+    if (json_array_size(messages) == 0)
+        return error_set(err, ERROR_FORMAT, "messages: it is not an array with a message");
+    for (size_t i = 0; i < json_array_size(messages); i++)
+        if (!check_message(json_array_get(messages, i), i, err))
+            return false;
+    return true;
+}
+
 static bool open_chat(Chat *chat, const json_t *conversation, Error *err)
 {
     json_t *messages = json_object_get(conversation, "messages");
     json_t *tools = json_object_get(conversation, "tools");
     json_t *kwargs = json_object_get(conversation, "chat_template_kwargs");
     const json_t *thinks = json_object_get(conversation, "enable_thinking");
-    if (json_array_size(messages) == 0)
-        return error_set(err, ERROR_FORMAT, "messages: it is not an array with a message");
     if (tools && !json_is_null(tools) && !json_is_array(tools))
         return error_set(err, ERROR_FORMAT, "tools: it is not an array");
     if (kwargs && !json_is_null(kwargs) && !json_is_object(kwargs))
         return error_set(err, ERROR_FORMAT, "chat_template_kwargs: it is not an object");
     if (thinks && !json_is_null(thinks) && !json_is_boolean(thinks))
         return error_set(err, ERROR_FORMAT, "enable_thinking: it is not true or false");
-    for (size_t i = 0; i < json_array_size(messages); i++)
-        if (!check_message(json_array_get(messages, i), i, err))
-            return false;
+    if (!chat_messages_check(messages, err))
+        return false;
     chat->messages = messages;
     chat->render = (ChatRender){
         .messages = messages,

@@ -54,6 +54,9 @@ typedef struct ChatReader {
 
 void chat_reader_free(ChatReader *r);
 
+/* Whether it is an array of at least one message, each in order: "messages[2].role: ...". */
+bool chat_messages_check(const json_t *messages, Error *err) MUST_USE;
+
 /* Adds the documents of one conversation. Errors say where in it: "messages[2].role: ...". */
 bool chat_reader_add(ChatReader *r, const json_t *conversation, Documents *out,
                      Error *err) MUST_USE;

@@ -257,14 +257,16 @@ static void grain_gradient(Gradient *g, BatchJob *job, int i, float *sum)
     }
 }
 
-double gradient_score(Gradient *g, const Rows *rows)
+double gradient_score(Gradient *g, const Rows *rows, const Objective *objective)
 {
     double sum = 0;
     for (int row = 0, next; row < rows->n_rows; row = next) {
         next = row_after(g, row, rows->n_rows);
         micro_load(&g->micro, rows, row, next, 1.0f);
         micro_forward(&g->micro, NULL);
-        micro_loss(&g->micro, NULL, NULL, NULL, &sum);
+        if (objective)
+            micro_weigh(&g->micro, objective);
+        micro_loss(&g->micro, objective, NULL, NULL, &sum);
     }
     return sum;
 }

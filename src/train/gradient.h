@@ -46,9 +46,9 @@ void gradient_close(Gradient *g); /* NULL is fine */
 bool gradient_batch(Gradient *g, const Rows *rows, const Objective *objective, const float **part,
                     GradientReport *report, Error *err) MUST_USE;
 
-/* The weighted sum of losses, in nats, of rows that are not trained on; this rank alone computes
- * it. */
-double gradient_score(Gradient *g, const Rows *rows);
+/* The weighted sum of losses (objective NULL: cross-entropies, in nats) of rows that are not
+ * trained on; this rank alone computes it. */
+double gradient_score(Gradient *g, const Rows *rows, const Objective *objective);
 
 /* Memory for a whole flat array, free to use between batches. */
 float *gradient_memory(Gradient *g);

@@ -75,7 +75,7 @@ static void score_rows(Heldout *h, Sum *sum)
     h->row_start[h->n_rows] = h->n_docs;
     h->doc_start[h->n_docs] = h->n_tokens;
     const Rows rows = {h->n_rows, h->row_start, h->doc_start, h->ids, h->targets, h->weights};
-    sum->nats += trainer_score(h->trainer, &rows);
+    sum->nats += trainer_score(h->trainer, &rows, NULL);
     for (int i = 0; i < h->n_tokens; i++)
         sum->weights += (double)h->weights[i];
     h->n_rows = h->n_docs = h->n_tokens = 0;

@@ -236,7 +236,10 @@ const Rows *trainer_next_rows(Trainer *t) { return data_next(&t->data); }
 
 int trainer_micro_tokens(const Trainer *t) { return micro_rows(t->config) * t->config->tokens; }
 
-double trainer_score(Trainer *t, const Rows *rows) { return gradient_score(t->gradient, rows); }
+double trainer_score(Trainer *t, const Rows *rows, const Objective *objective)
+{
+    return gradient_score(t->gradient, rows, objective);
+}
 
 /* ---- A step
  * ---------------------------------------------------------------------------------------------- */

@@ -64,9 +64,9 @@ int trainer_micro_tokens(const Trainer *t);
 bool trainer_update(Trainer *t, const Rows *rows, const Objective *objective, StepReport *report,
                     Error *err) MUST_USE;
 void trainer_end_step(Trainer *t, const StepReport *report);
-/* The weighted sum of losses, in nats, of rows that are not trained on. Of the training's state,
- * nothing changes. */
-double trainer_score(Trainer *t, const Rows *rows);
+/* The weighted sum of losses (objective NULL: cross-entropies, in nats) of rows that are not
+ * trained on. Of the training's state, nothing changes. */
+double trainer_score(Trainer *t, const Rows *rows, const Objective *objective);
 /* Writes a checkpoint. */
 bool trainer_save(const Trainer *t, Error *err) MUST_USE;
 /* Writes the model, which contains a trained adapter, or that adapter alone to `folder` (export.h).
