@@ -18,6 +18,7 @@ static const Stage stages[] = {
     {"tokenizer", train_tokenizer, "a vocabulary, from texts"},
     {"pretrain", train_pretrain, "on documents: every token is predicted"},
     {"sft", train_sft, "on conversations: what the assistant says is predicted"},
+    {"reward", train_reward, "on pairs of answers: the better one scores higher"},
     {"rl", train_rl, "on the model's own answers, as they are rewarded"},
     {"distill", train_distill, "towards a teacher's distributions, on its own replies or on data"},
     {"sweep", train_sweep, "short runs that tune learning rate, batch and mixture"},

@@ -5,6 +5,7 @@
 
 int train_pretrain(int argc, char **argv);
 int train_sft(int argc, char **argv);
+int train_reward(int argc, char **argv);
 int train_rl(int argc, char **argv);
 int train_distill(int argc, char **argv);
 int train_sweep(int argc, char **argv);

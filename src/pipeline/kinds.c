@@ -9,6 +9,7 @@
 #include "eval/task_list.h"
 #include "rl/distill_config.h"
 #include "rl/replies.h"
+#include "rl/reward_config.h"
 #include "rl/rl_config.h"
 #include "tasks/mixture.h"
 #include "train/learn_tokenizer.h"
@@ -74,6 +75,15 @@ static bool check_pretrain(const char *path, Error *err)
 
 static bool check_sft(const char *path, Error *err) { return check_training(STAGE_SFT, path, err); }
 
+static bool check_reward(const char *path, Error *err)
+{
+    RewardConfig c;
+    const bool ok = reward_config_read(&c, path, NULL, 0, err);
+    if (ok)
+        reward_config_close(&c);
+    return ok;
+}
+
 static bool check_rl(const char *path, Error *err)
 {
     RlConfig c;
@@ -132,6 +142,7 @@ static const StageKind kinds[] = {
      NULL},
     {"train pretrain", OUT_FOLDER, true, true, {TRAINED}, NULL, check_pretrain, NULL},
     {"train sft", OUT_FOLDER, true, true, {TRAINED}, NULL, check_sft, NULL},
+    {"train reward", OUT_FOLDER, true, true, {TRAINED}, NULL, check_reward, NULL},
     {"train rl", OUT_FOLDER, true, true, {TRAINED}, NULL, check_rl, NULL},
     {"train distill", OUT_FOLDER, true, true, {TRAINED}, NULL, check_distill, NULL},
     {"eval", OUT_FOLDER, false, true, {"", "/results.json"}, "/results.json", NULL, check_eval},

@@ -1,6 +1,8 @@
 /* See rl_config.h. */
 #include "rl/rl_config.h"
 
+#include "rl/reward_text.h"
+
 #include <stddef.h>
 
 #define METHODS "grpo|dapo|dr_grpo|gspo|cispo"
@@ -24,6 +26,8 @@ static const Field fields[] = {
     {"reward.judge", FIELD_TEXT, AT(judge.path), 0, 0, 0, NULL, false},
     {"reward.judge_prompt", FIELD_TEXT, AT(judge.template), 0, 0, 0, NULL, false},
     {"reward.judge_thought", FIELD_INT, AT(judge.thought), 0, 1 << 16, 0, NULL, false},
+    {"reward.model", FIELD_TEXT, AT(model), 0, 0, 0, NULL, false},
+    {"reward.token", FIELD_TEXT, AT(token), 0, 0, 0, NULL, false},
     {"reward.format", FIELD_REAL, AT(format), 0, 1, 0, NULL, false},
     {"reward.soft_tokens", FIELD_INT, AT(soft_tokens), 0, 1 << 20, 0, NULL, false},
     {"reward.mask_cut", FIELD_BOOL, AT(masks_cut), 0, 1, 0, NULL, false},
@@ -50,8 +54,13 @@ static bool check_together(RlConfig *c, Error *err)
         return error_set(err, ERROR_FORMAT, "prompts: raise lies below lower");
     if (c->soft_tokens > c->max_tokens)
         return error_set(err, ERROR_FORMAT, "reward.soft_tokens: more than rollout.max_tokens");
-    if (c->program && c->judge.path)
-        return error_set(err, ERROR_FORMAT, "reward: program or judge; give one of the two");
+    if ((c->program != NULL) + (c->judge.path != NULL) + (c->model != NULL) > 1)
+        return error_set(err, ERROR_FORMAT, "reward: program, judge or model; give one of them");
+    if (c->token && !c->model)
+        return error_set(err, ERROR_FORMAT,
+                         "reward.token: it is of reward.model, which is missing");
+    if (!c->token)
+        c->token = REWARD_TOKEN;
     return grader_check(&c->judge, err);
 }
 

@@ -19,7 +19,9 @@ typedef struct RlConfig {
     int resample; /* times that problems whose groups are all alike are replaced; 0: they stay */
     /* reward */
     const char *program; /* this, or */
-    GraderOptions judge; /* with a path; both NULL: the families' verifiers */
+    GraderOptions judge; /* with a path, or */
+    const char *model;   /* a reward model; all three NULL: the families' verifiers */
+    const char *token;   /* of it; NULL until it is read: REWARD_TOKEN */
     double timeout_s;
     double format;   /* what an answer that ends by itself gets, right or wrong */
     int soft_tokens; /* the length over which an answer is punished softly (DAPO) */

@@ -5,6 +5,7 @@
 #include "engine/assets.h"
 #include "rl/reference.h"
 #include "rl/reward.h"
+#include "rl/reward_model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,7 +53,9 @@ struct RlStage {
     const RlConfig *config;
     Prompts *prompts;
     Reward *reward;
-    Grader *grader;                 /* opened with the first step, if there is one */
+    Grader *grader;     /* opened with the first step, if there is one */
+    RewardModel *model; /* loaded with the first step, if there is one */
+    bool is_loaded;
     Reference *reference;           /* opened with the first step */
     JsonLines *lines;               /* rollouts.jsonl; likewise */
     double last_reward, last_score; /* of the last step, means */
@@ -90,13 +93,14 @@ typedef struct RlStep {
 static bool check_verifiers(RlStage *s, Error *err)
 {
     Str line;
-    if (s->config->program || s->config->judge.path || prompts_have_verifiers(s->prompts, &line))
+    const RlConfig *c = s->config;
+    if (c->program || c->judge.path || c->model || prompts_have_verifiers(s->prompts, &line))
         return true;
-    return error_set(err, ERROR_FORMAT,
-                     "%s: a problem has no family with a verifier, so reward.program or judge is "
-                     "needed: "
-                     "%.*s ...",
-                     s->config->prompts.path, (int)line.bytes, line.data);
+    return error_set(
+        err, ERROR_FORMAT,
+        "%s: a problem has no family with a verifier, so reward.program, judge or model "
+        "is needed: %.*s ...",
+        c->prompts.path, (int)line.bytes, line.data);
 }
 
 RlStage *rl_stage_open(const RlConfig *config, Error *err)
@@ -104,6 +108,7 @@ RlStage *rl_stage_open(const RlConfig *config, Error *err)
     RlStage *s = mem_alloc(sizeof *s);
     s->config = config;
     if ((s->prompts = prompts_open(&config->prompts, err)) && check_verifiers(s, err) &&
+        (!config->model || (s->model = reward_model_open(config->model, config->token, err))) &&
         (s->reward = reward_open(config->program, (int)(config->timeout_s * 1000),
                                  prompts_sample(s->prompts), err)))
         return s;
@@ -118,6 +123,7 @@ void rl_stage_close(RlStage *s)
     json_lines_close(s->lines);
     reference_close(s->reference);
     grader_close(s->grader);
+    reward_model_close(s->model);
     reward_close(s->reward);
     prompts_close(s->prompts);
     mem_free(s);
@@ -132,6 +138,9 @@ static bool open_rest(RlStage *s, Trainer *t, Error *err)
                          c->train.from);
     if (c->judge.path && !s->grader &&
         !(s->grader = grader_open(&c->judge, trainer_model(t)->backend, err)))
+        return false;
+    if (s->model && !s->is_loaded &&
+        !(s->is_loaded = reward_model_load(s->model, trainer_model(t)->backend, err)))
         return false;
     if (c->policy.kl > 0 && !s->reference)
         s->reference = reference_open(c->train.from, trainer_model(t), c->train.tokens, err);
@@ -156,6 +165,7 @@ static RolloutOptions rollout_options(const RlStage *s, const Trainer *t, int at
         .max_tokens = c->max_tokens,
         .max_turns = c->max_turns,
         .thinks = is_hybrid ? c->thinks : -1,
+        .keeps_turns = c->model != NULL,
         .seed = rng_counter((uint64_t)c->seed, step, 2 + (uint64_t)attempt),
         .eos_ids = eos,
         .n_eos =
@@ -171,13 +181,21 @@ static double reward_of(const RlConfig *c, const Rollout *r)
            policy_length_penalty(r->n_sampled, c->max_tokens, c->soft_tokens);
 }
 
+static bool score(RlStage *s, Round *b, Error *err)
+{
+    if (s->model)
+        return reward_model_score(s->model, b->problems, &b->rollouts, err);
+    if (s->grader)
+        return grader_score(s->grader, b->problems, &b->rollouts, err);
+    return reward_score(s->reward, b->problems, &b->rollouts, err);
+}
+
 /* Scores, rewards, advantages; true in *is_mixed [n] where a group teaches something. */
 static bool judge(RlStage *s, Round *b, bool *is_mixed, Arena *arena, Error *err)
 {
     const RlConfig *c = s->config;
     double *rewards = ARENA_ARRAY(arena, double, c->group);
-    if (!(s->grader ? grader_score(s->grader, b->problems, &b->rollouts, err)
-                    : reward_score(s->reward, b->problems, &b->rollouts, err)))
+    if (!score(s, b, err))
         return false;
     b->advantages = ARENA_ARRAY(arena, double, b->rollouts.n);
     for (int i = 0; i < b->n; i++) {

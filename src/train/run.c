@@ -162,7 +162,8 @@ static bool evaluate(Run *run, Error *err)
 static const char *const titles[] = {[STAGE_PRETRAIN] = "Pre-training",
                                      [STAGE_SFT] = "Fine-tuning",
                                      [STAGE_RL] = "Reinforcement learning",
-                                     [STAGE_DISTILL] = "Distillation"};
+                                     [STAGE_DISTILL] = "Distillation",
+                                     [STAGE_REWARD] = "Reward model"};
 
 static bool write_report(const Run *run, Error *err)
 {

@@ -75,7 +75,9 @@ static const struct {
     {STAGE_RL, "batch.tokens", 1024},        {STAGE_DISTILL, "data.score", CHAT_ALL},
     {STAGE_DISTILL, "data.long", LONG_DROP}, {STAGE_DISTILL, "schedule.peak", 1e-4},
     {STAGE_DISTILL, "schedule.shape", 0},    {STAGE_DISTILL, "optimizer.weight_decay", 0},
-    {STAGE_DISTILL, "batch.tokens", 1024}};
+    {STAGE_DISTILL, "batch.tokens", 1024},   {STAGE_REWARD, "schedule.peak", 1e-5},
+    {STAGE_REWARD, "schedule.shape", 0},     {STAGE_REWARD, "optimizer.weight_decay", 0},
+    {STAGE_REWARD, "batch.tokens", 2048}};
 
 /* The table of a stage: common keys with its defaults, then its own. */
 static void make_table(TrainConfig *c, const FieldTable *more)
@@ -245,10 +247,15 @@ static bool check_together(TrainConfig *c, Error *err)
 
 static bool read_data_sources(TrainConfig *c, Error *err)
 {
-    if (c->stage != STAGE_RL && (c->stage != STAGE_DISTILL || c->source_list))
+    if (c->stage == STAGE_PRETRAIN || c->stage == STAGE_SFT ||
+        (c->stage == STAGE_DISTILL && c->source_list))
         return train_sources_read(c->source_list, c->sources, &c->n_sources, err);
-    return !c->source_list || c->stage == STAGE_DISTILL ||
-           error_set(err, ERROR_FORMAT, "data.sources: this stage trains on its own answers");
+    if (!c->source_list)
+        return true;
+    return error_set(err, ERROR_FORMAT,
+                     c->stage == STAGE_REWARD
+                         ? "data.sources: this stage trains on reward.pairs"
+                         : "data.sources: this stage trains on its own answers");
 }
 
 bool train_config_read_more(TrainConfig *c, TrainStage stage, const FieldTable *more,

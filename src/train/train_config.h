@@ -15,7 +15,8 @@ typedef enum TrainStage {
     STAGE_PRETRAIN, /* on every token */
     STAGE_SFT,      /* on what the assistant says in conversations */
     STAGE_RL,       /* on its own answers, as they are rewarded; data.* is not used */
-    STAGE_DISTILL   /* towards a teacher, on its own answers or, with data.sources, on those */
+    STAGE_DISTILL,  /* towards a teacher, on its own answers or, with data.sources, on those */
+    STAGE_REWARD    /* to tell the better of two answers; data.* is not used */
 } TrainStage;
 
 typedef struct TrainSource {
