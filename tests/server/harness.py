@@ -54,6 +54,8 @@ class Server:
             self.reader.join(2)
             raise RuntimeError("the server ended: " + "".join(self.log)) from None
 
+    patience = 60  # seconds that a client waits
+
     def __enter__(self):
         return self
 
@@ -66,9 +68,10 @@ class Server:
                 self.process.kill()
                 self.process.wait()
 
-    def ask(self, method, path, body=None, headers=None, timeout=60):
+    def ask(self, method, path, body=None, headers=None, timeout=None):
         """One request on a connection of its own; the answer has .status, .headers, .text, .json"""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port,
+                                                timeout=timeout or self.patience)
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
         connection.request(method, path, body, headers or {})
