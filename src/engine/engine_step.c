@@ -17,8 +17,8 @@ enum {
 };
 
 /* How long a step with prompts may take, so that streams get their tokens and a cancelled prompt
- * ends soon: two of the shared ones fit into 300 ms, as a stream's thread may wake a step late
- * while all processors compute. Which tokens share a step never shows in an answer. */
+ * ends soon: two of the shared ones fit into 300 ms, as clients see waits of up to two steps
+ * (docs/speed.md). Which tokens share a step never shows in an answer. */
 static const double STEP_SECONDS_SHARED = 0.11, STEP_SECONDS_ALONE = 1;
 
 /* ---- Who takes part -------------------------------------------------------------------------- */
