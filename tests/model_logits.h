@@ -97,7 +97,8 @@ static inline bool logits_run(const Model *m, DType kv_type, const int32_t *ids,
         for (int i = 0; i < t; i++)
             positions[i] = from + i;
         const int32_t *pages = logits_upload(&run, run.pages, sizeof *pages * (size_t)run.n_pages);
-        const SeqSpan span = {.n_rows = t, .first_position = from, .pages = pages};
+        SeqSpan span = {.n_rows = t, .first_position = from, .pages = pages};
+        positions_place(&m->config, n, &span);
         const Batch batch = {
             .n_tokens = t,
             .n_seqs = 1,

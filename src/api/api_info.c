@@ -103,9 +103,10 @@ static void put_context(json_t *info, const wen_model *m)
     const RopeScaling *yarn = &m->config.rope_scaling;
     json_object_set_new(info, "context", json_integer(m->config.context_max));
     json_object_set_new(info, "yarn",
-                        yarn->factor > 1 ? json_pack("{s:o, s:i}", "factor", number(yarn->factor),
-                                                     "original", yarn->original_context)
-                                         : json_null());
+                        yarn->kind == ROPE_YARN
+                            ? json_pack("{s:o, s:i}", "factor", number(yarn->factor), "original",
+                                        yarn->original_context)
+                            : json_null());
 }
 
 static void append_once(json_t *list, int32_t id)

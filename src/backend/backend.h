@@ -38,7 +38,35 @@ typedef struct SeqSpan {
     int32_t first_row, n_rows;
     int32_t first_position;
     const int32_t *pages; /* page of position p: pages[p / KV_PAGE_TOKENS] */
+    /* What rotations know of the whole sequence; 0: nothing. The same in all of its steps. */
+    int32_t length;      /* positions that were there to begin with: its prompt's */
+    double rope_stretch; /* a: frequency j is multiplied with a^(-2j / (d - 2)); 0: with 1 */
 } SeqSpan;
+
+/* How positions turn queries or keys. */
+typedef struct Rotation {
+    const double *inv_freq; /* host memory [head_dim / 2], radians a position */
+    float factor;           /* of cosines and sines */
+    /* Position p turns like position min(p mod wrap + shift, most). wrap 0: like p. */
+    int wrap, shift, most;
+    /* Where L > grows_from (0: never), cosines and sines are also multiplied with
+     * (1 + growth ln(L / grows_from))^growth_power. L is p + 1, or, if grows_by_length, the
+     * sequence's length where that is larger. */
+    int grows_from, growth_power;
+    double growth;
+    bool grows_by_length;
+} Rotation;
+
+/* Which keys a query sees, and how. */
+typedef struct Sight {
+    float scale;
+    int window; /* only the last so many positions, its own included; 0: all up to its own */
+    /* Dual chunk attention: positions come in chunks of so many, a multiple of KV_PAGE_TOKENS; for
+     * keys of the chunk before its own a query is the row of q_before, for those further back that
+     * of q_far. 0: one chunk. */
+    int chunk;
+    Mat q_before, q_far;
+} Sight;
 
 /* Rows of a batch that a low-rank adapter changes. What an adapter is, model/adapter.h knows; no
  * backend looks inside. */
@@ -185,10 +213,9 @@ struct Backend {
      */
     void (*rms_norm)(Backend *b, Mat x, const float *w, float eps, Mat y);
 
-    /* table[t] = cos(p f_0) .. cos(p f_{d/2-1}), sin(p f_0) .. for p = positions[t], times
-     * `attention_factor`; angles in double. inv_freq: host memory [head_dim / 2]. table [t, d]. */
-    void (*rope_table)(Backend *b, const int32_t *positions, const double *inv_freq,
-                       float attention_factor, Mat table);
+    /* table[t] = cos(p f_0) .. cos(p f_{d/2-1}), sin(p f_0) .. for the position p of row t, as the
+     * rotation says; angles in double. table [t, d]. */
+    void (*rope_table)(Backend *b, const Batch *batch, const Rotation *rotation, Mat table);
     /* Rotates the halves of every head of x [t, n_heads * head_dim] in place ("neox" order):
      * x_j' = x_j cos_j - x_{j+d/2} sin_j;  x_{j+d/2}' = x_{j+d/2} cos_j + x_j sin_j. */
     void (*rope)(Backend *b, Mat x, Mat table);
@@ -221,10 +248,11 @@ struct Backend {
 
     /* Causal softmax attention of every row over its own sequence's stored keys and values:
      *   q, out [t, n_heads * head_dim]; query head h reads kv head h / (n_heads / n_kv_heads).
+     * `sight` says which of them, and the scale of the scores.
      * The same arithmetic whether a row comes in a prefill of 8,192 or alone: keys are taken in
      * fixed splits, each with an online softmax in f32, and the splits are merged in order. */
-    void (*attention)(Backend *b, const KvStore *kv, int layer, const Batch *batch, float scale,
-                      Mat q, Mat out);
+    void (*attention)(Backend *b, const KvStore *kv, int layer, const Batch *batch,
+                      const Sight *sight, Mat q, Mat out);
 
     /* ---- Ends of a step ---------------------------------------------------------------------- */
 

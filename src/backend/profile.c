@@ -73,9 +73,8 @@ PROFILED(add_bias, (Backend * b, Mat y, const float *bias), (b, y, bias), y.cols
 PROFILED(add, (Backend * b, Mat y, Mat x), (b, y, x), y.cols, 0)
 PROFILED(rms_norm, (Backend * b, Mat x, const float *w, float eps, Mat y), (b, x, w, eps, y),
          x.cols, 0)
-PROFILED(rope_table,
-         (Backend * b, const int32_t *positions, const double *inv_freq, float factor, Mat table),
-         (b, positions, inv_freq, factor, table), table.cols, 0)
+PROFILED(rope_table, (Backend * b, const Batch *batch, const Rotation *rotation, Mat table),
+         (b, batch, rotation, table), table.cols, 0)
 PROFILED(rope, (Backend * b, Mat x, Mat table), (b, x, table), x.cols, 0)
 PROFILED(gather_rows, (Backend * b, Mat src, const int32_t *index, Mat dst), (b, src, index, dst),
          src.cols, 0)
@@ -87,9 +86,9 @@ PROFILED(moe_combine, (Backend * b, const MoeRoutes *routes, Mat y, Mat out), (b
 PROFILED(kv_write, (Backend * b, KvStore *kv, int layer, const Batch *batch, Mat k, Mat v),
          (b, kv, layer, batch, k, v), k.cols, 0)
 PROFILED(attention,
-         (Backend * b, const KvStore *kv, int layer, const Batch *batch, float scale, Mat q,
+         (Backend * b, const KvStore *kv, int layer, const Batch *batch, const Sight *sight, Mat q,
           Mat out),
-         (b, kv, layer, batch, scale, q, out), q.cols, 0)
+         (b, kv, layer, batch, sight, q, out), q.cols, 0)
 PROFILED(sample, (Backend * b, Mat logits, const SampleRow rows[], Sampled out[]),
          (b, logits, rows, out), logits.cols, 0)
 PROFILED(logprobs,

@@ -7,6 +7,10 @@
  * merged into the block's total. Splits and pages start at multiples of their length in the
  * sequence, so a row's arithmetic does not depend on how rows were put into blocks or steps.
  *
+ * With a window, pages and splits of which a row sees nothing leave its state alone. With chunks
+ * (dual chunk attention), blocks and pages lie within one, so that a page is met by all rows of a
+ * block with the same kind of query.
+ *
  * Usually a task is a block with all its splits. When there are too few blocks for the workers (one
  * long sequence being decoded), tasks are single splits whose states go to a table, a wave of them
  * at a time, and are then merged in the same order. */
@@ -39,8 +43,9 @@ typedef struct Job {
     CpuBackend *cpu;
     const KvStore *kv;
     int layer, group; /* query heads of a kv head */
-    float scale;
-    Mat q, out;
+    const Sight *sight;
+    Mat queries[3]; /* for keys of the own chunk, of the one before, of those further back */
+    Mat out;
     const Block *blocks;
     int n_blocks;
     /* Wave mode only. */
@@ -55,7 +60,8 @@ typedef struct Worker {
     float keys[KV_PAGE_TOKENS * HEAD_DIM_MAX], values[KV_PAGE_TOKENS * HEAD_DIM_MAX];
     float split[BLOCK_ROWS * (HEAD_DIM_MAX + 2)], total[BLOCK_ROWS * (HEAD_DIM_MAX + 2)];
     float total_factor[BLOCK_ROWS], split_factor[BLOCK_ROWS];
-    int32_t n_keys[BLOCK_ROWS];
+    int32_t n_keys[BLOCK_ROWS], first_keys[BLOCK_ROWS];
+    int loaded; /* which of the job's queries are in q; -1: none */
 } Worker;
 
 /* The rows of a block for one kv head: position after position, head after head. */
@@ -88,6 +94,18 @@ static int n_splits_of(const Job *job, const Rows *rows)
     return position_of(job, rows, rows->n_rows - 1) / SPLIT_TOKENS + 1;
 }
 
+/* The first position that row i sees. */
+static int sees_from(const Job *job, const Rows *rows, int i)
+{
+    const int window = job->sight->window, position = position_of(job, rows, i);
+    return window > 0 && position >= window ? position - window + 1 : 0;
+}
+
+static int first_split_of(const Job *job, const Rows *rows)
+{
+    return sees_from(job, rows, 0) / SPLIT_TOKENS;
+}
+
 /* States lie in memory as max[n], sum[n], acc[n][v_cols]; acc first, so that it is aligned. */
 static SoftmaxState state_at(const Job *job, float *memory, int n_rows)
 {
@@ -109,23 +127,35 @@ static void state_clear(const Job *job, SoftmaxState s, int n_rows)
     }
 }
 
-static void load_q(const Job *job, Worker *w, const Rows *rows)
+/* Brings the queries that keys from first_key on are met with. */
+static void load_q(const Job *job, Worker *w, const Rows *rows, int first_key)
 {
+    const int chunk = job->sight->chunk;
+    int back = chunk > 0 ? position_of(job, rows, 0) / chunk - first_key / chunk : 0;
+    back = back < 2 ? back : 2;
+    if (w->loaded == back)
+        return;
+    w->loaded = back;
     size_t head_dim = (size_t)job->kv->head_dim;
     for (int i = 0; i < rows->n_rows; i++)
-        memcpy(w->q + (size_t)i * head_dim, row_of(job, job->q, rows, i), sizeof(float) * head_dim);
+        memcpy(w->q + (size_t)i * head_dim, row_of(job, job->queries[back], rows, i),
+               sizeof(float) * head_dim);
 }
 
 static void run_page(const Job *job, Worker *w, const Rows *rows, int page, SoftmaxState state)
 {
     const KvStore *kv = job->kv;
     const int first_key = page * KV_PAGE_TOKENS;
-    int skipped = 0; /* rows before this page */
+    int skipped = 0, n_rows = 0; /* rows before this page; rows that see some of it */
     for (int i = 0; i < rows->n_rows; i++) {
         int n = position_of(job, rows, i) + 1 - first_key;
+        int hidden = sees_from(job, rows, i) - first_key;
         w->n_keys[i] = n < KV_PAGE_TOKENS ? n : KV_PAGE_TOKENS;
+        w->first_keys[i] = hidden > 0 ? hidden : 0;
         skipped += n <= 0;
+        n_rows += n > 0 && hidden < KV_PAGE_TOKENS;
     }
+    load_q(job, w, rows, first_key);
     const char *keys = kv_head(kv, rows->block->seq->pages[page], job->layer, rows->head);
     const char *next = NULL;
     if (page < position_of(job, rows, rows->n_rows - 1) / KV_PAGE_TOKENS)
@@ -138,14 +168,15 @@ static void run_page(const Job *job, Worker *w, const Rows *rows, int page, Soft
                        .next_element_bytes = (int)kv->element_bytes,
                        .head_dim = kv->head_dim,
                        .v_cols = kv->v_cols,
-                       .n_rows = rows->n_rows - skipped,
+                       .n_rows = n_rows,
                        .q = w->q + (size_t)skipped * (size_t)kv->head_dim,
                        .n_keys = w->n_keys + skipped,
-                       .scale = job->scale,
+                       .first_keys = job->sight->window > 0 ? w->first_keys + skipped : NULL,
+                       .scale = job->sight->scale,
                        .state = state_from(state, skipped, kv->v_cols)};
     if (p.n_rows >= WIDEN_ROWS && kv->type != DTYPE_F32) {
         const AttentionKernels *kernels = &job->kernels->attention;
-        kernels->widen(&p, w->n_keys[rows->n_rows - 1], w->keys, w->values);
+        kernels->widen(&p, p.n_keys[n_rows - 1], w->keys, w->values);
         p.type = DTYPE_F32;
         p.keys = w->keys;
         p.values = w->values;
@@ -156,19 +187,23 @@ static void run_page(const Job *job, Worker *w, const Rows *rows, int page, Soft
 static void run_split(const Job *job, Worker *w, const Rows *rows, int split, SoftmaxState state)
 {
     state_clear(job, state, rows->n_rows);
+    int first = sees_from(job, rows, 0) / KV_PAGE_TOKENS;
     int last = position_of(job, rows, rows->n_rows - 1) / KV_PAGE_TOKENS;
-    for (int i = 0; i < SPLIT_PAGES && split * SPLIT_PAGES + i <= last; i++)
-        run_page(job, w, rows, split * SPLIT_PAGES + i, state);
+    for (int page = split * SPLIT_PAGES; page < (split + 1) * SPLIT_PAGES && page <= last; page++)
+        if (page >= first)
+            run_page(job, w, rows, page, state);
 }
 
 /* Takes a split's state into the total, for the rows that saw keys in it. */
 static void merge(const Job *job, Worker *w, const Rows *rows, int split, SoftmaxState total,
                   SoftmaxState part)
 {
-    const int v_cols = job->kv->v_cols, n = rows->n_rows;
-    int from = 0;
+    const int v_cols = job->kv->v_cols;
+    int from = 0, n = rows->n_rows;
     while (position_of(job, rows, from) < split * SPLIT_TOKENS)
         from++;
+    while (n > from && sees_from(job, rows, n - 1) >= (split + 1) * SPLIT_TOKENS)
+        n--;
     for (int i = from; i < n; i++) {
         float max = part.max[i] > total.max[i] ? part.max[i] : total.max[i];
         w->total_factor[i] = total.max[i] - max;
@@ -207,9 +242,9 @@ static void block_task(void *context, int task, int worker)
     Rows rows = rows_of(job, task);
     SoftmaxState total = state_at(job, w->total, rows.n_rows);
     SoftmaxState part = state_at(job, w->split, rows.n_rows);
-    load_q(job, w, &rows);
+    w->loaded = -1;
     state_clear(job, total, rows.n_rows);
-    for (int split = 0; split < n_splits_of(job, &rows); split++) {
+    for (int split = first_split_of(job, &rows); split < n_splits_of(job, &rows); split++) {
         run_split(job, w, &rows, split, part);
         merge(job, w, &rows, split, total, part);
     }
@@ -223,9 +258,9 @@ static void wave_task(void *context, int task, int worker)
     Worker *w = scratch_of(job->cpu, worker);
     Rows rows = rows_of(job, task / job->wave_splits);
     int split = job->wave_first + task % job->wave_splits;
-    if (split >= n_splits_of(job, &rows))
+    if (split < first_split_of(job, &rows) || split >= n_splits_of(job, &rows))
         return;
-    load_q(job, w, &rows);
+    w->loaded = -1;
     float *memory = job->wave + (size_t)task * job->state_floats;
     run_split(job, w, &rows, split, state_at(job, memory, rows.n_rows));
 }
@@ -241,6 +276,8 @@ static void merge_task(void *context, int task, int worker)
     if (job->wave_first == 0)
         state_clear(job, total, rows.n_rows);
     for (int i = 0; i < job->wave_splits && job->wave_first + i < n_splits; i++) {
+        if (job->wave_first + i < first_split_of(job, &rows))
+            continue;
         float *memory = job->wave + (size_t)(task * job->wave_splits + i) * job->state_floats;
         merge(job, w, &rows, job->wave_first + i, total, state_at(job, memory, rows.n_rows));
     }
@@ -293,21 +330,36 @@ size_t cpu_attention_shared_bytes(int n_threads, int n_rows)
 
 size_t cpu_attention_worker_bytes(void) { return sizeof(Worker); }
 
-void cpu_attention(Backend *b, const KvStore *kv, int layer, const Batch *batch, float scale, Mat q,
-                   Mat out)
+/* The sequence's rows in blocks, none of them over the edge of a chunk. */
+static int put_blocks(Block *blocks, const SeqSpan *seq, int n_positions, int chunk)
+{
+    int n = 0;
+    for (int first = 0, n_rows; first < seq->n_rows; first += n_rows) {
+        const int position = seq->first_position + first, left = seq->n_rows - first;
+        n_rows = left < n_positions ? left : n_positions;
+        if (chunk > 0 && position % chunk + n_rows > chunk)
+            n_rows = chunk - position % chunk;
+        blocks[n++] = (Block){seq, first, n_rows};
+    }
+    return n;
+}
+
+void cpu_attention(Backend *b, const KvStore *kv, int layer, const Batch *batch, const Sight *sight,
+                   Mat q, Mat out)
 {
     CpuBackend *cpu = cpu_of(b);
     Job job = {.kernels = cpu->kernels,
                .cpu = cpu,
                .kv = kv,
                .layer = layer,
-               .scale = scale,
-               .q = q,
+               .sight = sight,
+               .queries = {q, sight->q_before, sight->q_far},
                .out = out};
     job.group = q.cols / (kv->n_kv_heads * kv->head_dim);
     ASSERT(job.group >= 1 && job.group <= BLOCK_ROWS && layer < kv->n_layers);
     ASSERT(q.cols == job.group * kv->n_kv_heads * kv->head_dim && out.cols == q.cols);
     ASSERT(q.rows == batch->n_tokens && out.rows == batch->n_tokens);
+    ASSERT(sight->chunk % KV_PAGE_TOKENS == 0 && sight->window >= 0);
     ASSERT(cpu_attention_shared_bytes(pool_n_threads(cpu->pool), batch->n_tokens) <=
            cpu->scratch_shared_bytes);
     Block *blocks = scratch_shared(cpu);
@@ -316,10 +368,7 @@ void cpu_attention(Backend *b, const KvStore *kv, int layer, const Batch *batch,
     for (int s = 0; s < batch->n_seqs; s++) {
         const SeqSpan *seq = &batch->seqs[s];
         work += (size_t)seq->n_rows * (size_t)(seq->first_position + seq->n_rows) * (size_t)q.cols;
-        for (int first = 0; first < seq->n_rows; first += n_positions) {
-            int left = seq->n_rows - first;
-            blocks[job.n_blocks++] = (Block){seq, first, left < n_positions ? left : n_positions};
-        }
+        job.n_blocks += put_blocks(blocks + job.n_blocks, seq, n_positions, sight->chunk);
     }
     job.blocks = blocks;
     float *memory = (float *)(void *)((char *)blocks + blocks_bytes(batch->n_tokens));

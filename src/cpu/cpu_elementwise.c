@@ -18,7 +18,8 @@ struct Job {
     Mat x, y, out;
     const float *w;
     const int32_t *ids;
-    const double *inv_freq;
+    const Batch *batch;
+    const Rotation *rotation;
     float scalar;
     int rows_each, cols_each; /* of a task */
 };
@@ -96,26 +97,52 @@ void cpu_rms_norm(Backend *b, Mat x, const float *w, float eps, Mat y)
     run(b, &(Job){.piece = rms_norm_piece, .x = x, .w = w, .scalar = eps, .out = y}, false);
 }
 
+static const SeqSpan *sequence_of(const Batch *batch, int row)
+{
+    const SeqSpan *seq = batch->seqs;
+    while (row >= seq->first_row + seq->n_rows)
+        seq++;
+    return seq;
+}
+
+/* What cosines and sines of a position are multiplied with. */
+static double rotation_factor(const Rotation *r, const SeqSpan *seq, int position)
+{
+    int length = position + 1;
+    if (r->grows_by_length && seq->length > length)
+        length = seq->length;
+    if (r->grows_from == 0 || length <= r->grows_from)
+        return (double)r->factor;
+    double growth = 1 + r->growth * log((double)length / r->grows_from);
+    return (double)r->factor * pow(growth, r->growth_power);
+}
+
 static void rope_table_piece(const Job *job, int row, int col, int n)
 {
+    const Rotation *r = job->rotation;
+    const SeqSpan *seq = sequence_of(job->batch, row);
     float *cosines = to(job->out, row, col), *sines = cosines + n / 2;
+    const int position = job->batch->positions[row];
+    const double factor = rotation_factor(r, seq, position);
+    int turns = position;
+    if (r->wrap > 0) {
+        turns = position % r->wrap + r->shift;
+        turns = turns < r->most ? turns : r->most;
+    }
     for (int j = 0; j < n / 2; j++) {
-        double angle = (double)job->ids[row] * job->inv_freq[j];
-        cosines[j] = (float)(cos(angle) * (double)job->scalar);
-        sines[j] = (float)(sin(angle) * (double)job->scalar);
+        double frequency = r->inv_freq[j];
+        if (seq->rope_stretch > 0)
+            frequency *= pow(seq->rope_stretch, -2.0 * j / (n - 2));
+        const double angle = turns * frequency;
+        cosines[j] = (float)(cos(angle) * factor);
+        sines[j] = (float)(sin(angle) * factor);
     }
 }
 
-void cpu_rope_table(Backend *b, const int32_t *positions, const double *inv_freq,
-                    float attention_factor, Mat table)
+void cpu_rope_table(Backend *b, const Batch *batch, const Rotation *rotation, Mat table)
 {
-    ASSERT(table.cols % 2 == 0);
-    run(b,
-        &(Job){.piece = rope_table_piece,
-               .ids = positions,
-               .inv_freq = inv_freq,
-               .scalar = attention_factor,
-               .out = table},
+    ASSERT(table.cols % 2 == 0 && table.rows == batch->n_tokens);
+    run(b, &(Job){.piece = rope_table_piece, .batch = batch, .rotation = rotation, .out = table},
         false);
 }
 

@@ -9,8 +9,7 @@
 void cpu_add_bias(Backend *b, Mat y, const float *bias);
 void cpu_add(Backend *b, Mat y, Mat x);
 void cpu_rms_norm(Backend *b, Mat x, const float *w, float eps, Mat y);
-void cpu_rope_table(Backend *b, const int32_t *positions, const double *inv_freq,
-                    float attention_factor, Mat table);
+void cpu_rope_table(Backend *b, const Batch *batch, const Rotation *rotation, Mat table);
 void cpu_rope(Backend *b, Mat x, Mat table);
 void cpu_gather_rows(Backend *b, Mat src, const int32_t *index, Mat dst);
 void cpu_swiglu(Backend *b, Mat gate, Mat up, Mat out);
@@ -28,8 +27,8 @@ void cpu_kv_copy_page(Backend *b, KvStore *kv, int from, int to, int n_tokens);
 void cpu_kv_write(Backend *b, KvStore *kv, int layer, const Batch *batch, Mat k, Mat v);
 
 /* cpu_attention.c */
-void cpu_attention(Backend *b, const KvStore *kv, int layer, const Batch *batch, float scale, Mat q,
-                   Mat out);
+void cpu_attention(Backend *b, const KvStore *kv, int layer, const Batch *batch, const Sight *sight,
+                   Mat q, Mat out);
 
 /* cpu_sample.c */
 void cpu_sample(Backend *b, Mat logits, const SampleRow rows[], Sampled out[]);

@@ -49,6 +49,12 @@ void drafter_close(Drafter *d)
     mem_free(d);
 }
 
+/* What the draft model's keys and values depend on beside tokens. */
+static uint64_t salt_of(const Drafter *d, const Sequence *s)
+{
+    return s->salt ^ positions_salt(&d->model->config, s->request.n_prompt);
+}
+
 /* Ids and drafts that have no keys and values yet. */
 static int n_pending(const Sequence *s)
 {
@@ -103,14 +109,15 @@ static Batch make_batch(Drafter *d, const DraftJob *jobs, int n, int n_rows)
             d->ids[job->first_row + r] = id_at(s, first + r);
             d->positions[job->first_row + r] = first + r;
         }
-        if (job->n_rows > 0)
-            d->spans[n_spans++] = (SeqSpan){
-                .first_row = job->first_row,
-                .n_rows = job->n_rows,
-                .first_position = first,
-                .pages =
-                    upload(d, s->draft_kv.pages, sizeof(int32_t) * (size_t)s->draft_kv.n_pages),
-            };
+        if (job->n_rows == 0)
+            continue;
+        d->spans[n_spans] = (SeqSpan){
+            .first_row = job->first_row,
+            .n_rows = job->n_rows,
+            .first_position = first,
+            .pages = upload(d, s->draft_kv.pages, sizeof(int32_t) * (size_t)s->draft_kv.n_pages),
+        };
+        positions_place(&d->model->config, s->request.n_prompt, &d->spans[n_spans++]);
     }
     return (Batch){
         .n_tokens = n_rows,
@@ -126,7 +133,7 @@ static void note_computed(Drafter *d, const DraftJob *job)
     Sequence *s = job->sequence;
     int n_ids = s->ids.n - s->draft_kv.n_computed;
     n_ids = n_ids < job->n_rows ? n_ids : job->n_rows;
-    page_table_advance(&s->draft_kv, &d->kv, &s->ids, s->salt, n_ids);
+    page_table_advance(&s->draft_kv, &d->kv, &s->ids, salt_of(d, s), n_ids);
     s->n_drafts_computed += job->n_rows - n_ids;
 }
 
@@ -166,7 +173,7 @@ void drafter_run(Drafter *d, DraftJob *jobs, int n)
         Sequence *s = jobs[i].sequence;
         jobs[i].is_over = false;
         if (s->draft_kv.n_pages == 0)
-            page_table_share(&s->draft_kv, &d->kv, &s->ids, s->salt);
+            page_table_share(&s->draft_kv, &d->kv, &s->ids, salt_of(d, s));
     }
     for (bool is_first = true;; is_first = false) {
         const double started = clock_seconds();
@@ -186,6 +193,6 @@ void drafter_run(Drafter *d, DraftJob *jobs, int n)
 void drafter_settle(Drafter *d, Sequence *s, int n_true)
 {
     int n = n_true < s->n_drafts_computed ? n_true : s->n_drafts_computed;
-    page_table_advance(&s->draft_kv, &d->kv, &s->ids, s->salt, n);
+    page_table_advance(&s->draft_kv, &d->kv, &s->ids, salt_of(d, s), n);
     s->n_drafts_computed = 0;
 }

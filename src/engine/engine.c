@@ -281,6 +281,7 @@ int64_t engine_add(Engine *e, const Request *request, Error *err)
                       : NULL;
     if (!s)
         return 0;
+    s->salt ^= positions_salt(&e->model->config, request->n_prompt);
     e->last_id++;
     sequence_list_push(&e->all, &e->n_all, &e->n_all_max, s, false);
     if (s->state == SEQUENCE_WAITING)

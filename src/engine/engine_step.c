@@ -266,6 +266,7 @@ static Batch make_batch(Engine *e)
             .first_position = first,
             .pages = upload(e, s->kv.pages, sizeof(int32_t) * (size_t)s->kv.n_pages),
         };
+        positions_place(&e->model->config, s->request.n_prompt, &e->host_spans[i]);
     }
     const size_t t = (size_t)e->n_planned_tokens;
     return (Batch){

@@ -45,6 +45,7 @@ static bool run_chunks(Engine *e, const ScoreInput *input, const int32_t *pages,
         b->upload(b, positions, e->host_positions, sizeof(int32_t) * (size_t)n);
         b->upload(b, table, pages, sizeof(int32_t) * (size_t)n_pages);
         SeqSpan host = {.n_rows = n, .first_position = pos, .pages = table};
+        positions_place(&e->model->config, n_ids, &host);
         b->upload(b, span, &host, sizeof host);
         Batch batch = {.n_tokens = n,
                        .n_seqs = 1,

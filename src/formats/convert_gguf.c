@@ -96,6 +96,27 @@ static bool put_rope(Pairs *p)
            put_rope_scaling(p, json_is_object(scaling) ? scaling : parameters);
 }
 
+/* Keys of our own: llama.cpp passes over them, and agrees up to the first chunk's end. */
+static bool put_dual_chunk(Pairs *p)
+{
+    static const char *const names[] = {"chunk_size", "local_size",
+                                        "original_max_position_embeddings"};
+    static const char *const keys[] = {"attention.dual_chunk.size",
+                                       "attention.dual_chunk.local_size",
+                                       "attention.dual_chunk.original_context_length"};
+    const json_t *dual = json_object_get(p->config, "dual_chunk_attention_config");
+    for (size_t i = 0; json_is_object(dual) && i < sizeof names / sizeof *names; i++) {
+        const json_t *value = json_object_get(dual, names[i]);
+        if (!value)
+            continue;
+        if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+            json_integer_value(value) > INT32_MAX)
+            return fail(p, names[i], "should be a whole number");
+        gguf_put_u32(p->w, arch_key(p, keys[i]), (uint32_t)json_integer_value(value));
+    }
+    return true;
+}
+
 static bool put_experts(Pairs *p, const ConvertPlan *plan)
 {
     for (int i = 0; i < plan->n; i++)
@@ -125,8 +146,11 @@ static bool put_head_dim(Pairs *p)
 
 static bool put_shape(Pairs *p, const ConvertPlan *plan)
 {
-    if (json_is_true(json_object_get(p->config, "use_sliding_window")))
-        return fail(p, "use_sliding_window", "GGUF cannot say so for this model");
+    static const char *const unsayable[] = {"use_sliding_window", "use_dynamic_ntk",
+                                            "use_logn_attn"};
+    for (size_t i = 0; i < sizeof unsayable / sizeof *unsayable; i++)
+        if (json_is_true(json_object_get(p->config, unsayable[i])))
+            return fail(p, unsayable[i], "GGUF cannot say so for this model");
     if (!put_count(p, "block_count", "num_hidden_layers", true) ||
         !put_count(p, "context_length", "max_position_embeddings", true) ||
         !put_count(p, "embedding_length", "hidden_size", true) ||
@@ -136,7 +160,7 @@ static bool put_shape(Pairs *p, const ConvertPlan *plan)
         !put_number(p, arch_key(p, "attention.layer_norm_rms_epsilon"), p->config, "rms_norm_eps",
                     true))
         return false;
-    return put_rope(p) && (plan->n_experts == 0 || put_experts(p, plan));
+    return put_rope(p) && put_dual_chunk(p) && (plan->n_experts == 0 || put_experts(p, plan));
 }
 
 static bool put_sampling(Pairs *p)

@@ -111,6 +111,23 @@ static bool build_rope_scaling(Keys *k)
            put_number(k, "rope.scaling.yarn_beta_slow", "beta_slow", scaling, (double)NAN);
 }
 
+/* As wen quantize writes them. */
+static void build_dual_chunk(Keys *k)
+{
+    uint64_t value;
+    json_t *dual = json_object();
+    if (read_u64(k, "attention.dual_chunk.size", &value))
+        json_object_set_new(dual, "chunk_size", json_integer((json_int_t)value));
+    if (read_u64(k, "attention.dual_chunk.local_size", &value))
+        json_object_set_new(dual, "local_size", json_integer((json_int_t)value));
+    if (read_u64(k, "attention.dual_chunk.original_context_length", &value))
+        json_object_set_new(dual, "original_max_position_embeddings",
+                            json_integer((json_int_t)value));
+    if (json_object_size(dual) > 0)
+        json_object_set(k->config, "dual_chunk_attention_config", dual);
+    json_decref(dual);
+}
+
 static bool build_experts(Keys *k, const TensorTable *tensors)
 {
     uint64_t n_experts, value;
@@ -192,6 +209,7 @@ static bool build_config(Keys *k, const TensorTable *tensors)
         put_int(k, "bos_token_id", id);
     if (gguf_u64(k->gguf, "tokenizer.ggml.eos_token_id", &id) && id <= INT32_MAX)
         put_int(k, "eos_token_id", id);
+    build_dual_chunk(k);
     return build_rope_scaling(k) && build_experts(k, tensors);
 }
 

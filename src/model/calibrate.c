@@ -198,20 +198,20 @@ static bool run_sequence(Calibration *cal, const int32_t *ids, int t)
     for (int i = 0; i < t; i++)
         positions[i] = i;
     cal->step.used = 0;
-    const SeqSpan span = {.n_rows = t, .pages = upload(cal, cal->pages, sizeof cal->pages)};
+    SeqSpan span = {.n_rows = t, .pages = upload(cal, cal->pages, sizeof cal->pages)};
+    positions_place(c, t, &span);
     const Batch batch = {.n_tokens = t,
                          .n_seqs = 1,
                          .ids = upload(cal, ids, sizeof *ids * (size_t)t),
                          .positions = upload(cal, positions, sizeof *positions * (size_t)t),
                          .seqs = upload(cal, &span, sizeof span)};
     Mat x = step_mat(&cal->step, t, c->d_model), hidden = step_mat(&cal->step, t, c->d_model);
-    Mat rope = step_mat(&cal->step, t, c->head_dim);
+    const Rotations rope = forward_rotations(m, &batch, &cal->step, NULL);
     b->embed(b, m->embed, batch.ids, x);
-    b->rope_table(b, batch.positions, m->inv_freq, m->rope_factor, rope);
     for (int l = 0; l < c->n_layers; l++) {
         const size_t start = cal->step.used;
         LayerSaved saved = take_saved(cal, t, c->is_moe_layer[l]);
-        forward_layer(m, l, cal->kv.store, &batch, rope, x, &cal->step, &saved);
+        forward_layer(m, l, cal->kv.store, &batch, &rope, x, &cal->step, &saved);
         if (!note_layer(cal, l, &saved, x))
             return false;
         cal->step.used = start;

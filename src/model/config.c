@@ -9,6 +9,7 @@ static bool read_int(const json_t *json, const char *key, int64_t low, int64_t h
                      int64_t fallback, int *out, Error *err)
 {
     const json_t *value = json_object_get(json, key);
+    *out = 0;
     if (!value || json_is_null(value)) {
         if (fallback == INT64_MIN)
             return error_set(err, ERROR_FORMAT, "config.json: \"%s\" is missing", key);
@@ -84,22 +85,55 @@ static bool read_family(Config *c, const json_t *json, Error *err)
     return true;
 }
 
-/* Models with an active window are refused; a window that no position reaches is not active. */
-static bool check_window(const Config *c, const json_t *json, Error *err)
+/* Layers with a window: those that layer_types names, else all from max_window_layers on. */
+static bool read_window(Config *c, const json_t *json, Error *err)
 {
     bool slides;
-    int window, n_full;
+    int n_full;
     if (!read_bool(json, "use_sliding_window", false, &slides, err))
         return false;
     if (!slides)
         return true;
-    if (!read_int(json, "sliding_window", 1, INT_MAX, INT_MAX, &window, err) ||
+    if (!read_int(json, "sliding_window", 1, INT_MAX, 0, &c->window, err) ||
         !read_int(json, "max_window_layers", 0, INT_MAX, c->n_layers, &n_full, err))
         return false;
-    if (window < c->context_max && n_full < c->n_layers)
+    const json_t *types = json_object_get(json, "layer_types");
+    if (json_is_array(types) && json_array_size(types) != (size_t)c->n_layers)
+        return error_set(err, ERROR_FORMAT,
+                         "config.json: \"layer_types\" is not one for each layer");
+    bool is_any = false;
+    for (int l = 0; l < c->n_layers && c->window > 0; l++) {
+        const char *type = json_string_value(json_array_get(types, (size_t)l));
+        if (type && strcmp(type, "sliding_attention") != 0 && strcmp(type, "full_attention") != 0)
+            return error_set(err, ERROR_UNSUPPORTED, "config.json: layer type \"%.64s\"", type);
+        c->has_window[l] = type ? strcmp(type, "sliding_attention") == 0 : l >= n_full;
+        is_any |= c->has_window[l];
+    }
+    if (!is_any)
+        c->window = 0;
+    return true;
+}
+
+static bool read_dual_chunk(Config *c, const json_t *json, Error *err)
+{
+    const json_t *dual = json_object_get(json, "dual_chunk_attention_config");
+    int size, local, original;
+    if (!json_is_object(dual))
+        return true;
+    if (!read_int(dual, "chunk_size", 1, CONFIG_CONTEXT_MAX, 8192, &size, err) ||
+        !read_int(dual, "local_size", 0, CONFIG_CONTEXT_MAX, 1024, &local, err) ||
+        !read_int(dual, "original_max_position_embeddings", 0, CONFIG_CONTEXT_MAX, 0, &original,
+                  err))
+        return false;
+    if (local >= size || (size - local) % CONFIG_CHUNK_STEP != 0)
         return error_set(err, ERROR_UNSUPPORTED,
-                         "config.json: sliding-window attention (from layer %d, window %d)", n_full,
-                         window);
+                         "config.json: dual_chunk_attention_config: chunk_size - local_size is %d; "
+                         "multiples of %d are possible",
+                         size - local, CONFIG_CHUNK_STEP);
+    if (c->window > 0)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "config.json: dual_chunk_attention_config beside use_sliding_window");
+    c->dual_chunk = (DualChunk){size - local, size, original};
     return true;
 }
 
@@ -130,7 +164,7 @@ static bool read_shape(Config *c, const json_t *json, Error *err)
     if (c->n_heads * c->head_dim > CONFIG_WIDTH_MAX)
         return error_set(err, ERROR_LIMIT, "config.json: %d heads of %d are too wide", c->n_heads,
                          c->head_dim);
-    return check_window(c, json, err);
+    return read_window(c, json, err) && read_dual_chunk(c, json, err);
 }
 
 static bool read_experts(Config *c, const json_t *json, Error *err)
@@ -161,6 +195,14 @@ static bool read_experts(Config *c, const json_t *json, Error *err)
     return true;
 }
 
+/* The context reaches as far as the factor stretches it. */
+static void extend_context(Config *c)
+{
+    const double stretched = c->rope_scaling.factor * c->rope_scaling.original_context;
+    if (stretched > c->context_max)
+        c->context_max = stretched < CONFIG_CONTEXT_MAX ? (int)stretched : CONFIG_CONTEXT_MAX;
+}
+
 static bool read_yarn(Config *c, const json_t *scaling, Error *err)
 {
     RopeScaling *s = &c->rope_scaling;
@@ -178,6 +220,68 @@ static bool read_yarn(Config *c, const json_t *scaling, Error *err)
            read_bool(scaling, "truncate", true, &s->truncate, err);
 }
 
+/* Linear and NTK: a factor, and positions that it starts from. */
+static bool read_stretch(Config *c, const json_t *scaling, RopeKind kind, Error *err)
+{
+    double factor;
+    int original;
+    if (!read_real(scaling, "factor", 1, 1024, (double)NAN, &factor, err) ||
+        !read_int(scaling, "original_max_position_embeddings", 1, CONFIG_CONTEXT_MAX,
+                  c->context_max, &original, err))
+        return false;
+    c->rope_scaling = (RopeScaling){.kind = kind, .factor = factor, .original_context = original};
+    extend_context(c);
+    return true;
+}
+
+static bool read_rope_scaling(Config *c, const json_t *scaling, Error *err)
+{
+    static const struct {
+        const char *name;
+        RopeKind kind;
+    } kinds[] = {{"default", ROPE_PLAIN},
+                 {"linear", ROPE_LINEAR},
+                 {"ntk", ROPE_NTK},
+                 {"dynamic", ROPE_DYNAMIC},
+                 {"yarn", ROPE_YARN}};
+    const char *type = json_string_value(json_object_get(scaling, "rope_type"));
+    if (!type)
+        type = json_string_value(json_object_get(scaling, "type"));
+    for (size_t i = 0; type && i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(type, kinds[i].name) != 0)
+            continue;
+        return kinds[i].kind == ROPE_PLAIN ||
+               (kinds[i].kind == ROPE_YARN ? read_yarn(c, scaling, err)
+                                           : read_stretch(c, scaling, kinds[i].kind, err));
+    }
+    return !type || error_set(err, ERROR_UNSUPPORTED,
+                              "config.json: rope_scaling of type \"%.64s\"; only linear, ntk, "
+                              "dynamic and yarn",
+                              type);
+}
+
+/* The first Qwen's keys. seq_length: what it was trained for. */
+static bool read_first_qwen(Config *c, const json_t *json, Error *err)
+{
+    bool is_dynamic, is_logn;
+    int trained;
+    if (!read_bool(json, "use_dynamic_ntk", false, &is_dynamic, err) ||
+        !read_bool(json, "use_logn_attn", false, &is_logn, err) ||
+        !read_int(json, "seq_length", 1, CONFIG_CONTEXT_MAX,
+                  c->rope_scaling.factor > 1 ? c->rope_scaling.original_context : c->context_max,
+                  &trained, err))
+        return false;
+    if (is_logn)
+        c->logn_from = trained;
+    if (is_dynamic && c->rope_scaling.kind != ROPE_PLAIN)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "config.json: use_dynamic_ntk beside rope_scaling");
+    if (is_dynamic)
+        c->rope_scaling =
+            (RopeScaling){.kind = ROPE_QWEN_NTK, .factor = 1, .original_context = trained};
+    return true;
+}
+
 static bool read_rope(Config *c, const json_t *json, Error *err)
 {
     const json_t *scaling = json_object_get(json, "rope_scaling");
@@ -192,17 +296,9 @@ static bool read_rope(Config *c, const json_t *json, Error *err)
     if (!read_real(json, "rope_theta", 1.5, 1e12, theta, &c->rope_theta, err))
         return false;
     c->rope_scaling = (RopeScaling){.factor = 1};
-    if (!json_is_object(scaling))
-        return true;
-    const char *type = json_string_value(json_object_get(scaling, "rope_type"));
-    if (!type)
-        type = json_string_value(json_object_get(scaling, "type"));
-    if (!type || strcmp(type, "default") == 0)
-        return true;
-    if (strcmp(type, "yarn") != 0)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "config.json: rope_scaling of type \"%.64s\"; only yarn", type);
-    return read_yarn(c, scaling, err);
+    if (json_is_object(scaling) && !read_rope_scaling(c, scaling, err))
+        return false;
+    return read_first_qwen(c, json, err);
 }
 
 static bool read_eos(Config *c, const json_t *json, Error *err)
@@ -238,59 +334,15 @@ bool config_set_yarn(Config *c, double factor, int original_context, Error *err)
         return error_set(err, ERROR_ARGUMENT, "YaRN original context %d is out of range",
                          original_context);
     c->rope_scaling = (RopeScaling){
+        .kind = factor > 1 ? ROPE_YARN : ROPE_PLAIN,
         .factor = factor,
         .original_context = original_context,
         .beta_fast = 32,
         .beta_slow = 1,
         .truncate = true,
     };
-    double stretched = factor * original_context;
-    if (stretched > c->context_max)
-        c->context_max = stretched < CONFIG_CONTEXT_MAX ? (int)stretched : CONFIG_CONTEXT_MAX;
+    extend_context(c);
     return true;
-}
-
-/* The pair index at which a frequency makes `rotations` turns within the original context. */
-static double yarn_correction(const Config *c, double rotations)
-{
-    const double two_pi = 6.283185307179586;
-    return c->head_dim * log(c->rope_scaling.original_context / (rotations * two_pi)) /
-           (2 * log(c->rope_theta));
-}
-
-static double yarn_mscale(double factor, double mscale)
-{
-    return factor > 1 ? 0.1 * mscale * log(factor) + 1 : 1;
-}
-
-void config_rope(const Config *c, double *inv_freq, float *attention_factor)
-{
-    const RopeScaling *s = &c->rope_scaling;
-    int half = c->head_dim / 2;
-    for (int j = 0; j < half; j++)
-        inv_freq[j] = pow(c->rope_theta, -2.0 * j / c->head_dim);
-    *attention_factor = 1;
-    if (s->factor <= 1)
-        return;
-    double low = yarn_correction(c, s->beta_fast), high = yarn_correction(c, s->beta_slow);
-    if (s->truncate) {
-        low = floor(low);
-        high = ceil(high);
-    }
-    low = fmax(low, 0);
-    high = fmin(high, c->head_dim - 1);
-    if (low == high)
-        high += 0.001;
-    for (int j = 0; j < half; j++) {
-        double ramp = fmin(fmax((j - low) / (high - low), 0), 1);
-        inv_freq[j] = inv_freq[j] / s->factor * ramp + inv_freq[j] * (1 - ramp);
-    }
-    double attention = s->attention_factor;
-    if (attention == 0 && s->mscale > 0 && s->mscale_all_dim > 0)
-        attention = yarn_mscale(s->factor, s->mscale) / yarn_mscale(s->factor, s->mscale_all_dim);
-    if (attention == 0)
-        attention = yarn_mscale(s->factor, 1);
-    *attention_factor = (float)attention;
 }
 
 static int64_t layer_parameters(const Config *c, int layer, int n_experts)

@@ -17,17 +17,37 @@ enum {
     CONFIG_VOCAB_MAX = 1 << 21,
     CONFIG_CONTEXT_MAX = 1 << 24,
     CONFIG_EOS_MAX = 8,
+    CONFIG_CHUNK_STEP = 64, /* of dual chunk attention: a page of keys and values */
 };
 
-/* YaRN (Peng et al. 2023; transformers modeling_rope_utils.py). factor 1: plain RoPE. */
+/* How rotations reach further than they were trained for; docs/model.md has the formulas. */
+typedef enum RopeKind {
+    ROPE_PLAIN,
+    ROPE_LINEAR,   /* every frequency / factor */
+    ROPE_NTK,      /* a larger base */
+    ROPE_DYNAMIC,  /* the base grows with the sequence's length, as transformers has it */
+    ROPE_QWEN_NTK, /* likewise, as the first Qwen has it: use_dynamic_ntk */
+    ROPE_YARN,     /* Peng et al. 2023; transformers modeling_rope_utils.py */
+} RopeKind;
+
 typedef struct RopeScaling {
-    double factor;
-    int original_context;
+    RopeKind kind;
+    double factor;        /* 1: plain RoPE, but for ROPE_QWEN_NTK, which has none */
+    int original_context; /* positions that it was trained for */
+    /* YaRN's own. */
     double beta_fast, beta_slow;
     double attention_factor;       /* 0: 0.1 ln(factor) + 1, or from the mscales */
     double mscale, mscale_all_dim; /* 0: not given */
     bool truncate;
 } RopeScaling;
+
+/* Dual chunk attention (An et al. 2024; the 1M releases' dual_chunk_attention_config). Their sparse
+ * prefill is a shortcut for it that is not taken. */
+typedef struct DualChunk {
+    int chunk;    /* positions of a chunk: chunk_size - local_size; 0: off */
+    int reach;    /* chunk_size: the farthest that a query turns from its chunk's beginning */
+    int original; /* scores grow with sequences that are longer; 0: never */
+} DualChunk;
 
 typedef struct Config {
     const char *family; /* "qwen2", "qwen3", "qwen3_moe": config.json's model_type */
@@ -43,7 +63,11 @@ typedef struct Config {
     double rms_eps;
     double rope_theta;
     RopeScaling rope_scaling;
-    int context_max; /* max_position_embeddings, times the YaRN factor where that extends it */
+    int logn_from; /* queries behind so many positions grow (use_logn_attn); 0: none do */
+    int window;    /* positions that layers with a window see; 0: no layer has one */
+    bool has_window[CONFIG_LAYERS_MAX];
+    DualChunk dual_chunk;
+    int context_max; /* max_position_embeddings, times the factor where that extends it */
     int n_eos;
     int32_t eos_ids[CONFIG_EOS_MAX]; /* of config.json; generation_config.json may name more */
 } Config;
@@ -53,10 +77,6 @@ bool config_read(Config *c, const json_t *json, Error *err) MUST_USE;
 
 /* --yarn FACTOR[:ORIGINAL]: stretches the context by `factor` (1: off). */
 bool config_set_yarn(Config *c, double factor, int original_context, Error *err) MUST_USE;
-
-/* The rotation frequencies, radians per position, and the factor for cos and sin.
- *   inv_freq [head_dim / 2] */
-void config_rope(const Config *c, double *inv_freq, float *attention_factor);
 
 /* Numbers for people and plans. Parameters: the tied head counted once. */
 int64_t config_n_parameters(const Config *c);

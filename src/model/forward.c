@@ -6,9 +6,29 @@
 
 #include <math.h>
 
+/* What a layer's queries see. With chunks, they turn otherwise for keys of other chunks: q is still
+ * as it was before its rotation. */
+static Sight sight_of(const Model *m, int l, const Rotations *rope, Mat q, Step *step)
+{
+    const Config *c = &m->config;
+    Backend *b = m->backend;
+    Sight sight = {.scale = 1.0f / sqrtf((float)c->head_dim),
+                   .window = c->has_window[l] ? c->window : 0};
+    if (!m->positions.has_chunks)
+        return sight;
+    sight.chunk = c->dual_chunk.chunk;
+    sight.q_before = step_mat(step, q.rows, q.cols);
+    sight.q_far = step_mat(step, q.rows, q.cols);
+    b->copy(b, q, sight.q_before);
+    b->copy(b, q, sight.q_far);
+    b->rope(b, sight.q_before, rope->before);
+    b->rope(b, sight.q_far, rope->far);
+    return sight;
+}
+
 /* x += Attention(RMSNorm(x)) */
-static void attention_block(const Model *m, int l, KvStore *kv, const Batch *batch, Mat rope, Mat x,
-                            Step *step, LayerSaved *saved)
+static void attention_block(const Model *m, int l, KvStore *kv, const Batch *batch,
+                            const Rotations *rope, Mat x, Step *step, LayerSaved *saved)
 {
     const Config *c = &m->config;
     const Layer *layer = &m->layers[l];
@@ -41,10 +61,11 @@ static void attention_block(const Model *m, int l, KvStore *kv, const Batch *bat
         b->rms_norm(b, mat_heads(q, hd), layer->q_norm, eps, mat_heads(q, hd));
         b->rms_norm(b, mat_heads(k, hd), layer->k_norm, eps, mat_heads(k, hd));
     }
-    b->rope(b, q, rope);
-    b->rope(b, k, rope);
+    const Sight sight = sight_of(m, l, rope, q, step);
+    b->rope(b, q, rope->queries);
+    b->rope(b, k, rope->keys);
     b->kv_write(b, kv, l, batch, k, v);
-    b->attention(b, kv, l, batch, 1.0f / sqrtf((float)hd), q, mixed);
+    b->attention(b, kv, l, batch, &sight, q, mixed);
     b->matmul(b, 1, (Weight *[]){layer->o}, mixed, &h);
     adapt(b, batch, l, PROJECTION_O, 1, mixed, &h, step);
     b->add(b, x, h);
@@ -107,8 +128,8 @@ static void mixture_block(const Model *m, int l, Mat x, Step *step, LayerSaved *
     b->add(b, x, h);
 }
 
-void forward_layer(const Model *m, int l, KvStore *kv, const Batch *batch, Mat rope, Mat x,
-                   Step *step, LayerSaved *saved)
+void forward_layer(const Model *m, int l, KvStore *kv, const Batch *batch, const Rotations *rope,
+                   Mat x, Step *step, LayerSaved *saved)
 {
     const size_t start = step->used;
     attention_block(m, l, kv, batch, rope, x, step, saved);
@@ -120,6 +141,27 @@ void forward_layer(const Model *m, int l, KvStore *kv, const Batch *batch, Mat r
     step->used = start;
 }
 
+static Mat rope_table(const Model *m, const Batch *batch, const Rotation *rotation, Mat table)
+{
+    m->backend->rope_table(m->backend, batch, rotation, table);
+    return table;
+}
+
+Rotations forward_rotations(const Model *m, const Batch *batch, Step *step, const Saved *saved)
+{
+    const Positions *p = &m->positions;
+    const int t = batch->n_tokens, hd = m->config.head_dim;
+    Rotations rope = {.keys = saved ? saved->rope : step_mat(step, t, hd)};
+    rope.queries = rope_table(m, batch, &p->keys, rope.keys);
+    if (!p->are_alike)
+        rope.queries = rope_table(m, batch, &p->queries, step_mat(step, t, hd));
+    if (p->has_chunks) {
+        rope.before = rope_table(m, batch, &p->before, step_mat(step, t, hd));
+        rope.far = rope_table(m, batch, &p->far, step_mat(step, t, hd));
+    }
+    return rope;
+}
+
 void forward(const Model *m, KvStore *kv, const Batch *batch, Step *step, Saved *saved, Mat hidden)
 {
     const Config *c = &m->config;
@@ -128,12 +170,11 @@ void forward(const Model *m, KvStore *kv, const Batch *batch, Step *step, Saved 
 
     /* The residual stream; cosines and sines. */
     Mat x = saved ? saved->x : step_mat(step, batch->n_tokens, c->d_model);
-    Mat rope = saved ? saved->rope : step_mat(step, batch->n_tokens, c->head_dim);
+    const Rotations rope = forward_rotations(m, batch, step, saved);
     b->embed(b, m->embed, batch->ids, x);
-    b->rope_table(b, batch->positions, m->inv_freq, m->rope_factor, rope);
 
     for (int l = 0; l < c->n_layers; l++)
-        forward_layer(m, l, kv, batch, rope, x, step, saved ? &saved->layers[l] : NULL);
+        forward_layer(m, l, kv, batch, &rope, x, step, saved ? &saved->layers[l] : NULL);
     b->rms_norm(b, x, m->final_norm, (float)c->rms_eps, hidden);
     step->used = start;
 }
@@ -144,8 +185,13 @@ size_t forward_step_bytes(const Config *c, int n_tokens)
 {
     const int q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
     const size_t h = step_mat_bytes(n_tokens, c->d_model);
-    const size_t stream = h + step_mat_bytes(n_tokens, c->head_dim);
-    size_t widest = h + 2 * step_mat_bytes(n_tokens, q) + 2 * step_mat_bytes(n_tokens, kv);
+    const bool has_chunks = c->dual_chunk.chunk > 0;
+    const size_t n_tables = has_chunks         ? 4
+                            : c->logn_from > 0 ? 2
+                                               : 1,
+                 n_queries = has_chunks ? 4 : 2;
+    const size_t stream = h + n_tables * step_mat_bytes(n_tokens, c->head_dim);
+    size_t widest = h + n_queries * step_mat_bytes(n_tokens, q) + 2 * step_mat_bytes(n_tokens, kv);
     widest = size_max(widest, h + 2 * step_mat_bytes(n_tokens, c->d_ff));
     if (c->n_experts > 0) {
         const int n_pairs = n_tokens * c->n_experts_used;

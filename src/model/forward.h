@@ -9,23 +9,29 @@
 
 /* What the backward pass needs of one layer, [n_tokens, ...]. */
 typedef struct LayerSaved {
-    Mat x;       /* the layer's input, d_model */
-    Mat q, k, v; /* as projected, before norm and rotation */
-    Mat mixed;   /* what attention gave, n_heads * head_dim */
-    Mat mid;     /* the stream between the two blocks, d_model */
+    Mat x;        /* the layer's input, d_model */
+    Mat q, k, v;  /* as projected, before norm and rotation */
+    Mat mixed;    /* what attention gave, n_heads * head_dim */
+    Mat mid;      /* the stream between the two blocks, d_model */
     Mat gate, up; /* d_ff; in a mixture layer [n_pairs, d_expert] */
     Mat logits;   /* mixture layers: the router's, and what it decided */
     MoeRoutes routes;
     /* Mixture layers, for moe_count (backend.h), device memory; counts NULL: not counted. */
-    int64_t *counts;               /* [n_experts] */
-    double *prob_sums, *entropy;   /* [n_experts], one */
+    int64_t *counts;             /* [n_experts] */
+    double *prob_sums, *entropy; /* [n_experts], one */
 } LayerSaved;
+
+/* Rotation tables of a batch, [n_tokens, head_dim]; see model/positions.h. */
+typedef struct Rotations {
+    Mat keys, queries; /* one matrix where they are alike */
+    Mat before, far;   /* with dual chunk attention */
+} Rotations;
 
 /* What forward leaves for backward; its matrices live in a Step. */
 typedef struct Saved {
     LayerSaved *layers; /* [n_layers] */
     Mat x;              /* the stream behind the last layer */
-    Mat rope;           /* the rotation table */
+    Mat rope;           /* the rotation table of queries and keys */
 } Saved;
 
 /* Runs the batch's tokens through all layers, writing their keys and values into the pages that the
@@ -34,9 +40,11 @@ typedef struct Saved {
  * Uses forward_step_bytes of `step` and gives it back. Cannot fail. */
 void forward(const Model *m, KvStore *kv, const Batch *batch, Step *step, Saved *saved, Mat hidden);
 
+/* What forward makes first: the batch's rotation tables, in `step` but for saved's own. */
+Rotations forward_rotations(const Model *m, const Batch *batch, Step *step, const Saved *saved);
 /* One layer of it: x becomes the layer's output. */
-void forward_layer(const Model *m, int l, KvStore *kv, const Batch *batch, Mat rope, Mat x,
-                   Step *step, LayerSaved *saved);
+void forward_layer(const Model *m, int l, KvStore *kv, const Batch *batch, const Rotations *rope,
+                   Mat x, Step *step, LayerSaved *saved);
 
 /* Bytes of Step that a batch of n_tokens takes. */
 size_t forward_step_bytes(const Config *c, int n_tokens);

@@ -180,7 +180,7 @@ Model *model_open(const Package *package, Backend *backend, const ModelOptions *
     const Config *c = &m->config;
     m->layers = ARENA_ARRAY(&m->arena, Layer, c->n_layers);
     m->inv_freq = ARENA_ARRAY(&m->arena, double, c->head_dim / 2);
-    config_rope(c, m->inv_freq, &m->rope_factor);
+    positions_init(&m->positions, c, m->inv_freq);
     Loader loader = {.model = m, .package = package, .options = options, .err = err};
     loader.total = count_tensors(c);
     if (!load_ends(&loader))

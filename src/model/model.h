@@ -5,7 +5,7 @@
 #include "backend/backend.h"
 #include "base/mem.h"
 #include "formats/package.h"
-#include "model/config.h"
+#include "model/positions.h"
 
 /* One block. Vectors are f32 in device memory; matrices are [out, in]. */
 typedef struct Layer {
@@ -29,7 +29,7 @@ typedef struct Model {
     Weight *head;      /* the same handle as embed when tied */
     float *final_norm; /* [d_model] */
     double *inv_freq;  /* [head_dim / 2], host */
-    float rope_factor;
+    Positions positions;
     DType matrix_type; /* of the first layer's q: what the model "is" */
     size_t weight_bytes;
     Arena arena; /* lifetime: model */

@@ -131,12 +131,13 @@ static void *put(Room *room, const void *host, size_t bytes)
 }
 
 /* n conversations as a batch on the device; *rows: their last tokens. */
-static Batch lay_out(Room *room, const Ids *conversations, int n, int32_t **rows)
+static Batch lay_out(Room *room, const Config *c, const Ids *conversations, int n, int32_t **rows)
 {
     int n_tokens = 0, n_pages = 0;
     room->step.used = 0;
     for (int s = 0; s < n; s++) {
-        room->spans[s] = (SeqSpan){n_tokens, conversations[s].n, 0, NULL};
+        room->spans[s] = (SeqSpan){.first_row = n_tokens, .n_rows = conversations[s].n};
+        positions_place(c, conversations[s].n, &room->spans[s]);
         for (int i = 0; i < conversations[s].n; i++, n_tokens++) {
             room->ids[n_tokens] = conversations[s].data[i];
             room->positions[n_tokens] = i;
@@ -163,7 +164,7 @@ static void score_batch(const RewardModel *m, Room *room, const Ids *conversatio
     const Config *c = &m->model->config;
     Backend *b = m->model->backend;
     int32_t *rows;
-    const Batch batch = lay_out(room, conversations, n, &rows);
+    const Batch batch = lay_out(room, c, conversations, n, &rows);
     const Mat hidden = step_mat(&room->step, batch.n_tokens, c->d_model);
     forward(m->model, room->kv, &batch, &room->step, NULL, hidden);
     const size_t mark = room->step.used;

@@ -290,7 +290,9 @@ static void layer_backward(const BackwardJob *job, int l, Mat dx, Step *step)
     if (job->recomputes) {
         Mat x = step_mat(step, dx.rows, dx.cols);
         b->copy(b, s->x, x);
-        forward_layer(job->model, l, job->kv, job->batch, job->saved->rope, x, step, s);
+        const Mat table = job->saved->rope; /* what is trained turns alike everywhere */
+        const Rotations rope = {table, table, table, table};
+        forward_layer(job->model, l, job->kv, job->batch, &rope, x, step, s);
         step->used = start;
     }
     if (job->model->config.is_moe_layer[l])

@@ -116,7 +116,8 @@ typedef struct Layout {
 static void add_sequence(Micro *m, Layout *at, const int32_t *ids, int n)
 {
     const struct MicroDevice *d = m->device;
-    m->seqs[at->n_seqs++] = (SeqSpan){at->n_tokens, n, 0, d->pages + at->n_pages};
+    m->seqs[at->n_seqs++] = (SeqSpan){
+        .first_row = at->n_tokens, .n_rows = n, .pages = d->pages + at->n_pages, .length = n};
     for (int i = 0; i < (n + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS; i++, at->n_pages++)
         m->pages[at->n_pages] = at->n_pages;
     for (int i = 0; i < n; i++, at->n_tokens++) {

@@ -272,7 +272,7 @@ bool params_open(Params *p, const Config *c, Backend *b, DType type, bool divide
     m->matrix_type = type;
     m->layers = ARENA_ARRAY(&m->arena, Layer, c->n_layers);
     m->inv_freq = ARENA_ARRAY(&m->arena, double, c->head_dim / 2);
-    config_rope(c, m->inv_freq, &m->rope_factor);
+    positions_init(&m->positions, c, m->inv_freq);
     Maker maker = {.p = p, .type = type, .learn = learn ? learn : &everything, .err = err};
     ASSERT(maker.learn->n_freeze <= PATTERNS_MAX);
     if (make_all(&maker) && (maker.learn->rank == 0 || make_adapter(&maker)) &&

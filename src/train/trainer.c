@@ -51,7 +51,8 @@ static bool open_model(Trainer *t, Error *err)
     t->backend = t->options.backend;
     if (!t->backend)
         t->backend = backend_open("cpu", t->options.n_threads, err);
-    return t->backend && ranks_open(&t->ranks, t->backend, err) &&
+    return t->backend && positions_are_plain(&t->model, c->tokens, err) &&
+           ranks_open(&t->ranks, t->backend, err) &&
            params_open(&t->params, &t->model, t->backend, c->compute, c->divides_experts, &c->learn,
                        err) &&
            optim_open(&t->optim, &t->params, &c->optimizer,

@@ -123,15 +123,15 @@ static Mat mat(float *data, int rows, int cols) { return (Mat){data, rows, cols,
 
 static void step(Bench *bench, int layer, int first, int n, bool writes)
 {
-    SeqSpan seq = {0, n, first, bench->pages};
+    SeqSpan seq = {.n_rows = n, .first_position = first, .pages = bench->pages};
     Batch batch = {.n_tokens = n, .n_seqs = 1, .seqs = &seq};
     Backend *b = bench->b;
     if (writes)
         b->kv_write(b, bench->kv, layer, &batch, mat(bench->k, n, KV_COLS),
                     mat(bench->v, n, KV_COLS));
     else
-        b->attention(b, bench->kv, layer, &batch, 0.0884f, mat(bench->q, n, Q_COLS),
-                     mat(bench->out, n, Q_COLS));
+        b->attention(b, bench->kv, layer, &batch, &(Sight){.scale = 0.0884f},
+                     mat(bench->q, n, Q_COLS), mat(bench->out, n, Q_COLS));
 }
 
 static void decode(Bench *bench, int depth, double limit)

@@ -89,11 +89,11 @@ static void assert_same(const Answer *a, const Answer *b, const char *what)
         fail_msg("%s: the answer differs (%d and %d tokens)", what, a->n, b->n);
 }
 
-static void check_shape_kv(const char *shape, const char *type, DType kv_type)
+/* The same model with one thread and with two; both are closed. */
+static void check_rigs(Rig rig, Rig two, DType kv_type)
 {
     static Answer alone[N_REQUESTS], other[N_REQUESTS];
     const size_t lots = (size_t)64 << 20;
-    Rig rig = rig_open(shape, type, 1);
     EngineOptions options = {.kv_type = kv_type, .context = 512, .kv_bytes = lots};
     for (int i = 0; i < N_REQUESTS; i++)
         run(&rig, &options, i, 1, &alone[i]);
@@ -118,12 +118,41 @@ static void check_shape_kv(const char *shape, const char *type, DType kv_type)
     for (int i = 0; i < N_REQUESTS; i++)
         assert_same(&alone[i], &other[i], "preempted");
     rig_close(&rig);
-
-    Rig two = rig_open(shape, type, 2);
     run(&two, &options, 0, N_REQUESTS, other);
     for (int i = 0; i < N_REQUESTS; i++)
         assert_same(&alone[i], &other[i], "with two threads");
     rig_close(&two);
+}
+
+static void check_shape_kv(const char *shape, const char *type, DType kv_type)
+{
+    check_rigs(rig_open(shape, type, 1), rig_open(shape, type, 2), kv_type);
+}
+
+/* The tiny model with more in its config.json. */
+static Rig open_with(const char *name, const char *more, int n_threads)
+{
+    char path[512], config_path[600], command[1400];
+    const char *build = getenv("WEN_BUILD");
+    snprintf(path, sizeof path, "%s", test_temp(name));
+    snprintf(config_path, sizeof config_path, "%s/config.json", path);
+    if (!file_exists(path)) {
+        snprintf(command, sizeof command, "%s/tools/make_model tiny %s --type F32 >/dev/null",
+                 build ? build : "build/release", path);
+        assert_int_equal(system(command), 0);
+        json_t *config = json_load_file(config_path, 0, NULL);
+        json_t *change = json_loads(more, 0, NULL);
+        assert_int_equal(json_object_update(config, change), 0);
+        assert_int_equal(json_dump_file(config, config_path, 0), 0);
+        json_decref(change);
+        json_decref(config);
+    }
+    return rig_open_file(path, n_threads);
+}
+
+static void check_with(const char *name, const char *more)
+{
+    check_rigs(open_with(name, more, 1), open_with(name, more, 2), DTYPE_F16);
 }
 
 static void check_shape(const char *shape, const char *type)
@@ -163,13 +192,25 @@ static void qwen2_and_yarn(void **state)
     check_shape("tiny-yarn", "F32");
 }
 
+/* Beyond the trained context, windows and chunks smaller than prompts. */
+static void long_positions(void **state)
+{
+    (void)state;
+    check_with("window", "{\"use_sliding_window\": true, \"sliding_window\": 40, "
+                         "\"max_window_layers\": 1}");
+    check_with("dynamic", "{\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 4, "
+                          "\"original_max_position_embeddings\": 64}}");
+    check_with("qwen", "{\"use_dynamic_ntk\": true, \"use_logn_attn\": true, \"seq_length\": 64}");
+    check_with("dual", "{\"dual_chunk_attention_config\": {\"chunk_size\": 96, \"local_size\": 32, "
+                       "\"original_max_position_embeddings\": 64}}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_weight_type),
-        cmocka_unit_test(every_type_of_keys_and_values),
-        cmocka_unit_test(mixture_of_experts),
-        cmocka_unit_test(qwen2_and_yarn),
+        cmocka_unit_test(every_weight_type),  cmocka_unit_test(every_type_of_keys_and_values),
+        cmocka_unit_test(mixture_of_experts), cmocka_unit_test(qwen2_and_yarn),
+        cmocka_unit_test(long_positions),
     };
     return TEST_MAIN("invariance", tests);
 }

@@ -294,8 +294,9 @@ typedef struct Rig {
     DType type;
     int n_heads, n_kv_heads, head_dim, n_tokens; /* n_tokens of every sequence */
     int n_seqs;
-    float *q, *k, *v; /* [n_seqs, n_tokens, width] */
-    int32_t *pages;   /* [n_seqs, pages_each] */
+    int window, chunk; /* of its sight */
+    float *q, *k, *v;  /* [n_seqs, n_tokens, width] */
+    int32_t *pages;    /* [n_seqs, pages_each] */
     int pages_each;
 } Rig;
 
@@ -351,14 +352,27 @@ static void rig_step(Rig *r, int first, int last, int from, int n, float *out)
         memcpy(q + row * q_cols, r->q + token * q_cols, sizeof(float) * q_cols * (size_t)n);
         memcpy(k + row * kv_cols, r->k + token * kv_cols, sizeof(float) * kv_cols * (size_t)n);
         memcpy(v + row * kv_cols, r->v + token * kv_cols, sizeof(float) * kv_cols * (size_t)n);
-        seqs[s] = (SeqSpan){(int)row, n, from, r->pages + (first + s) * r->pages_each};
+        seqs[s] = (SeqSpan){.first_row = (int)row,
+                            .n_rows = n,
+                            .first_position = from,
+                            .pages = r->pages + (first + s) * r->pages_each};
     }
     Batch batch = {.n_tokens = total, .n_seqs = n_seqs, .seqs = seqs};
     Mat qm = {q, total, (int)q_cols, (int)q_cols}, om = {mixed, total, (int)q_cols, (int)q_cols};
     Mat km = {k, total, (int)kv_cols, (int)kv_cols}, vm = {v, total, (int)kv_cols, (int)kv_cols};
     uint64_t before = mem_count();
     r->b->kv_write(r->b, r->kv, 1, &batch, km, vm);
-    r->b->attention(r->b, r->kv, 1, &batch, 1.0f / sqrtf((float)r->head_dim), qm, om);
+    float *half = mem_alloc(sizeof(float) * q_cols * (size_t)total); /* for keys of other chunks */
+    for (size_t i = 0; i < q_cols * (size_t)total; i++)
+        half[i] = q[i] * 0.5f;
+    const Mat far = {half, total, (int)q_cols, (int)q_cols};
+    const Sight sight = {.scale = 1.0f / sqrtf((float)r->head_dim),
+                         .window = r->window,
+                         .chunk = r->chunk,
+                         .q_before = r->chunk ? far : (Mat){0},
+                         .q_far = r->chunk ? far : (Mat){0}};
+    before = mem_count();
+    r->b->attention(r->b, r->kv, 1, &batch, &sight, qm, om);
     assert_int_equal(mem_count(), before);
     for (int s = 0; s < n_seqs; s++) {
         size_t token = (size_t)((first + s) * r->n_tokens + from), row = (size_t)(s * n);
@@ -367,6 +381,7 @@ static void rig_step(Rig *r, int first, int last, int from, int n, float *out)
     mem_free(q);
     mem_free(k);
     mem_free(v);
+    mem_free(half);
     mem_free(mixed);
 }
 
@@ -378,10 +393,13 @@ static void oracle(const Rig *r, int seq, int position, int head, double *out)
     const float *q = r->q + (base + (size_t)position) * (size_t)(r->n_heads * hd) + head * hd;
     double *p = mem_alloc(sizeof(double) * (size_t)(position + 1)), max = -HUGE_VAL, sum = 0;
     for (int j = 0; j <= position; j++) {
+        const bool is_far = r->chunk > 0 && j / r->chunk < position / r->chunk;
         const float *k = r->k + (base + (size_t)j) * (size_t)(r->n_kv_heads * hd) + kv_head_i * hd;
         for (int d = 0; d < hd; d++)
             p[j] += (double)q[d] * rounded_in(r->type, k, hd, d);
-        p[j] /= sqrt((double)hd);
+        p[j] /= sqrt((double)hd) * (is_far ? 2 : 1);
+        if (r->window > 0 && j <= position - r->window)
+            p[j] = -HUGE_VAL;
         max = fmax(max, p[j]);
     }
     for (int d = 0; d < hd; d++)
@@ -440,18 +458,48 @@ static void agrees_with_double(void **state)
         }
 }
 
-static void check_company(DType type)
+/* Windows and chunks that begin within pages, splits and blocks. */
+static void sees_what_it_should(void **state)
+{
+    (void)state;
+    static const int sights[][2] = {{1, 0}, {17, 0}, {64, 0}, {65, 0}, {530, 0}, {0, 64}, {0, 192}};
+    for (int i = 0; i < 7; i++) {
+        Rig r = {.type = i % 2 ? DTYPE_F32 : DTYPE_F16,
+                 .n_heads = 4,
+                 .n_kv_heads = 2,
+                 .head_dim = 24,
+                 .n_tokens = 700,
+                 .n_seqs = 2,
+                 .window = sights[i][0],
+                 .chunk = sights[i][1]};
+        rig_open(&r, 2);
+        float *out = mem_alloc(sizeof(float) * (size_t)(2 * r.n_tokens * r.n_heads * r.head_dim));
+        rig_step(&r, 0, 1, 0, r.n_tokens, out);
+        check_against_double(&r, out);
+        mem_free(out);
+        rig_close(&r);
+    }
+}
+
+static void check_company(DType type, int window, int chunk)
 {
     static const int chunks[] = {1, 7, 64, 100, 512, 530};
-    Rig r = {
-        .type = type, .n_heads = 6, .n_kv_heads = 2, .head_dim = 40, .n_tokens = 1060, .n_seqs = 3};
+    const bool is_usual = type == DTYPE_F16 && window == 0 && chunk == 0;
+    Rig r = {.type = type,
+             .n_heads = 6,
+             .n_kv_heads = 2,
+             .head_dim = is_usual ? 40 : 16,
+             .n_tokens = 1060,
+             .n_seqs = 3,
+             .window = window,
+             .chunk = chunk};
     rig_open(&r, 1);
     size_t n = (size_t)(3 * r.n_tokens * r.n_heads * r.head_dim);
     float *expected = mem_alloc(sizeof(float) * n), *got = mem_alloc(sizeof(float) * n);
     rig_step(&r, 0, 2, 0, r.n_tokens, expected);
     rig_close(&r);
     for (int n_threads = 1; n_threads <= 3; n_threads++)
-        for (int c = 0; c < 6; c += type == DTYPE_F16 ? 1 : 3)
+        for (int c = 0; c < 6; c += is_usual ? 1 : 4)
             for (int together = 0; together < 2; together++) {
                 if (chunks[c] == 1 && together)
                     continue;
@@ -475,8 +523,10 @@ static void check_company(DType type)
 static void does_not_depend_on_company(void **state)
 {
     (void)state;
-    check_company(DTYPE_F16);
-    check_company(DTYPE_Q8_0);
+    check_company(DTYPE_F16, 0, 0);
+    check_company(DTYPE_Q8_0, 0, 0);
+    check_company(DTYPE_F32, 600, 0);
+    check_company(DTYPE_F16, 0, 192);
 }
 
 static void check_levels(DType type)
@@ -555,6 +605,7 @@ int main(void)
         cmocka_unit_test(rounding_is_alike_on_all_levels),
         cmocka_unit_test(eight_bits_are_rounded_by_blocks),
         cmocka_unit_test(agrees_with_double),
+        cmocka_unit_test(sees_what_it_should),
         cmocka_unit_test(does_not_depend_on_company),
         cmocka_unit_test(levels_agree_on_whole_sequences),
         cmocka_unit_test(copied_pages_hold_the_same),

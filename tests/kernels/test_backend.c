@@ -172,7 +172,9 @@ static void rotates_by_position(void **state)
         Backend *b = open_backend(n_threads);
         Mat x = make_mat(T, HEADS * HD, 1), before = make_mat(T, HEADS * HD, 1);
         Mat table = make_mat(T, HD, 2);
-        b->rope_table(b, positions, inv_freq, 1.25f, table);
+        const SeqSpan seq = {.n_rows = T};
+        const Batch batch = {.n_tokens = T, .n_seqs = 1, .positions = positions, .seqs = &seq};
+        b->rope_table(b, &batch, &(Rotation){.inv_freq = inv_freq, .factor = 1.25f}, table);
         b->rope(b, x, table);
         for (int t = 0; t < T; t++)
             for (int h = 0; h < HEADS; h++)

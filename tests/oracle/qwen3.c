@@ -1,6 +1,7 @@
 /* The oracle: a Qwen model in double precision, the executable form of docs/model.md.
  *
  *   qwen3 MODEL.gguf IDSFILE [--full OUT.f32] [--full64 OUT.f64] [--threads N]
+ *         [--SETTING N ...]     (positions.h)
  *
  * Evaluates the ids (a JSON array, or numbers apart) as one sequence from position 0 and writes all
  * logits, [n_ids, n_vocab], row-major. It shares no code with src/ and looks at nothing but the
@@ -623,10 +624,12 @@ static void softmax(double *p, long n, long step)
 }
 
 typedef struct Attention {
-    long n;
+    long n, layer;
     const double *q, *k, *v; /* [n, heads, head_dim] */
     double *out;
 } Attention;
+
+#include "positions.h"
 
 /* One head, TOKENS queries at a time: p[s][j] is the score, then the share, of position s for the
  * j-th of them; positions after the query's own have none. */
@@ -676,10 +679,16 @@ static void attention_block(long l, double *x, long n)
     double *q = project(l, 'q', h, n, m.n_heads);
     double *k = project(l, 'k', h, n, m.n_kv_heads);
     double *v = project(l, 'v', h, n, m.n_kv_heads);
-    rope(q, n, m.n_heads);
-    rope(k, n, m.n_kv_heads);
-    Attention a = {n, q, k, v, mixed};
-    in_parallel(m.n_heads, attention_head, &a);
+    Attention a = {n, l, q, k, v, mixed};
+    if (how.window + how.linear + how.ntk + how.dynamic + how.qwen_ntk + how.logn + how.chunk > 0) {
+        if (!cosines)
+            set_turns(n);
+        in_parallel(m.n_heads, any_attention_head, &a);
+    } else {
+        rope(q, n, m.n_heads);
+        rope(k, n, m.n_kv_heads);
+        in_parallel(m.n_heads, attention_head, &a);
+    }
     const Tensor *w = layer_tensor(l, "attn_output.weight");
     if (!w || w->rows != m.d_model || w->columns != m.n_heads * m.head_dim)
         die("blk.%ld.attn_output.weight is missing or misshapen", l);
@@ -867,12 +876,14 @@ int main(int argc, char **argv)
             path64 = argv[i + 1];
         else if (strcmp(argv[i], "--threads") == 0)
             processors = atol(argv[i + 1]);
+        else if (how_named(argv[i]))
+            *how_named(argv[i]) = atof(argv[i + 1]);
         else
             argc = 0;
     }
     if (argc < 3 || argc % 2 == 0) {
         fprintf(stderr, "usage: qwen3 MODEL.gguf IDSFILE [--full OUT.f32] [--full64 OUT.f64] "
-                        "[--threads N]\n");
+                        "[--threads N] [--SETTING N ...]\n");
         return 2;
     }
     n_threads = processors < 1 ? 1 : processors > 64 ? 64 : (int)processors;
@@ -883,6 +894,7 @@ int main(int argc, char **argv)
     double *x = hidden_states(ids, n);
     write_logits(x, n, out32, out64);
     fprintf(stderr, "%ld %ld\n", n, m.n_vocab);
-    free(x), free(ids), free(m.frequency), free(file.keys), free(file.tensors);
+    free(x), free(ids), free(m.frequency), free(cosines), free(sines), free(file.keys),
+        free(file.tensors);
     return 0;
 }

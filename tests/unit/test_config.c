@@ -1,7 +1,7 @@
 /* model/config: the release files, YaRN's numbers, and configurations that are refused. */
 #include "support.h"
 
-#include "model/config.h"
+#include "model/positions.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -71,27 +71,95 @@ static void absurd_ones_are_refused(void **state)
     assert_error(read_with("model_type", "\"llama\"", &err), ERROR_UNSUPPORTED, "llama");
     assert_error(read_with("hidden_act", "\"gelu\"", &err), ERROR_UNSUPPORTED, "gelu");
     assert_error(read_with("tie_word_embeddings", "1", &err), ERROR_FORMAT, "true or false");
-    assert_error(read_with("rope_scaling", "{\"type\": \"linear\", \"factor\": 2}", &err),
-                 ERROR_UNSUPPORTED, "linear");
+    assert_error(read_with("rope_scaling", "{\"type\": \"longrope\", \"factor\": 2}", &err),
+                 ERROR_UNSUPPORTED, "longrope");
+    assert_error(read_with("rope_scaling", "{\"type\": \"linear\"}", &err), ERROR_FORMAT, "factor");
+    assert_error(
+        read_with("dual_chunk_attention_config", "{\"chunk_size\": 100, \"local_size\": 10}", &err),
+        ERROR_UNSUPPORTED, "is 90");
+    assert_error(
+        read_with("dual_chunk_attention_config", "{\"chunk_size\": 64, \"local_size\": 64}", &err),
+        ERROR_UNSUPPORTED, "local_size");
     assert_error(read_with("rope_scaling", "{\"type\": \"yarn\"}", &err), ERROR_FORMAT, "factor");
     Config c;
     assert_error(read_text(&c, "[]", &err), ERROR_FORMAT, "not an object");
     assert_error(read_text(&c, "{}", &err), ERROR_FORMAT, "model_type");
 }
 
-static void active_window_is_refused(void **state)
+static bool read_and_add(Config *c, const char *more, Error *err)
+{
+    json_t *json = json_loads(small, 0, NULL), *change = json_loads(more, 0, NULL);
+    json_object_update(json, change);
+    const bool ok = config_read(c, json, err);
+    json_decref(change);
+    json_decref(json);
+    return ok;
+}
+
+static void windows_belong_to_layers(void **state)
 {
     (void)state;
     Error err = {0};
     Config c;
-    json_t *json = json_loads(small, 0, NULL);
-    json_object_set_new(json, "use_sliding_window", json_true());
-    json_object_set_new(json, "sliding_window", json_integer(16));
-    json_object_set_new(json, "max_window_layers", json_integer(1));
-    assert_error(config_read(&c, json, &err), ERROR_UNSUPPORTED, "sliding-window");
-    json_object_set_new(json, "max_window_layers", json_integer(2));
-    assert_ok(config_read(&c, json, &err));
-    json_decref(json);
+    assert_ok(read_and_add(&c, "{\"sliding_window\": 16, \"max_window_layers\": 1}", &err));
+    assert_int_equal(c.window, 0);
+    const char *from_one = "{\"use_sliding_window\": true, \"sliding_window\": 16, "
+                           "\"max_window_layers\": 1}";
+    assert_ok(read_and_add(&c, from_one, &err));
+    assert_int_equal(c.window, 16);
+    assert_true(!c.has_window[0] && c.has_window[1]);
+    assert_ok(positions_are_plain(&c, 16, &err));
+    assert_error(positions_are_plain(&c, 17, &err), ERROR_UNSUPPORTED, "sliding window beyond 16");
+    assert_ok(read_and_add(&c,
+                           "{\"use_sliding_window\": true, \"sliding_window\": 16, "
+                           "\"layer_types\": [\"sliding_attention\", \"full_attention\"]}",
+                           &err));
+    assert_true(c.has_window[0] && !c.has_window[1]);
+    assert_ok(read_and_add(&c, "{\"use_sliding_window\": true, \"sliding_window\": null}", &err));
+    assert_int_equal(c.window, 0);
+    assert_error(read_and_add(&c,
+                              "{\"use_sliding_window\": true, \"sliding_window\": 16, "
+                              "\"layer_types\": [\"sliding_attention\"]}",
+                              &err),
+                 ERROR_FORMAT, "layer_types");
+}
+
+/* Figures of the first Qwen's technical memo, and of the formulas worked out by hand. */
+static void positions_stretch_with_the_prompt(void **state)
+{
+    (void)state;
+    Error err = {0};
+    Config c;
+    SeqSpan span;
+    assert_ok(read_and_add(&c, "{\"use_dynamic_ntk\": true, \"seq_length\": 2048}", &err));
+    static const struct {
+        int n;
+        double stretch;
+    } expected[] = {{1, 0}, {2048, 0}, {2049, 3}, {4096, 3}, {4097, 7}, {8192, 7}, {8193, 15}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        positions_place(&c, expected[i].n, &span);
+        assert_int_equal(span.length, expected[i].n);
+        assert_true(span.rope_stretch == expected[i].stretch);
+    }
+    assert_true(positions_salt(&c, 2048) == 0);
+    assert_true(positions_salt(&c, 2049) == positions_salt(&c, 4096));
+    assert_true(positions_salt(&c, 4096) != positions_salt(&c, 4097));
+    assert_ok(
+        read_and_add(&c, "{\"rope_scaling\": {\"rope_type\": \"dynamic\", \"factor\": 3}}", &err));
+    assert_int_equal(c.context_max, 3 * 128);
+    positions_place(&c, 256, &span);
+    assert_true(span.rope_stretch == 4); /* 3 * 2 - 2 */
+    assert_true(positions_salt(&c, 256) != positions_salt(&c, 257));
+    double inv[16];
+    float factor;
+    assert_ok(read_and_add(&c, "{\"rope_scaling\": {\"type\": \"ntk\", \"factor\": 4}}", &err));
+    c.head_dim = 128;
+    double long_inv[64];
+    config_rope(&c, long_inv, &factor);
+    assert_true(fabs(pow(long_inv[1], -64) / 4088994.24 - 1) < 1e-8);
+    assert_ok(read_and_add(&c, "{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}}", &err));
+    config_rope(&c, inv, &factor);
+    assert_true(inv[0] == 0.25 && factor == 1);
 }
 
 /* Figures of transformers' _compute_yarn_parameters, to ten digits. */
@@ -172,7 +240,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_one_is_read),
         cmocka_unit_test(absurd_ones_are_refused),
-        cmocka_unit_test(active_window_is_refused),
+        cmocka_unit_test(windows_belong_to_layers),
+        cmocka_unit_test(positions_stretch_with_the_prompt),
         cmocka_unit_test(yarn_matches_the_reference),
         cmocka_unit_test(release_files_have_the_published_sizes),
     };
