@@ -5,6 +5,7 @@
 #   make check         install what the tests need, build, run all tests
 #   make test          run the tests (T=pattern for some); make V=asan test under the sanitizers
 #   make check-all     the slow suites as well
+#   make check-arm     wen and its kernels' tests built for aarch64 and run under emulation
 #   make V=debug|asan|tsan   other variants; CC=clang another compiler
 #   make bench         the table of docs/speed.md for this machine (LLAMA_BENCH=PROGRAM beside ours)
 #   make fuzz          build/fuzz/fuzz_*, for libFuzzer (clang); run one with its corpus folder
@@ -18,9 +19,18 @@ CC := gcc
 endif
 B := build/$(V)$(if $(filter clang%,$(CC)),$(if $(filter fuzz,$(V)),,-clang))
 
+# The machine that CC compiles for. Another than this one: its libraries are Debian's for that architecture.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+PKG_CONFIG := pkg-config
+ifneq ($(MACHINE),$(firstword $(subst -, ,$(shell gcc -dumpmachine 2>/dev/null || $(CC) -dumpmachine))))
+B := $(B)-$(MACHINE)
+AR := $(MACHINE)-linux-gnu-ar
+PKG_CONFIG := PKG_CONFIG_LIBDIR=/usr/lib/$(MACHINE)-linux-gnu/pkgconfig pkg-config
+endif
+
 PACKAGES := jansson yaml-0.1 libutf8proc libedit libpcre2-8 libmicrohttpd libcurl libcrypto
-PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PC_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+PC_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wundef -Wwrite-strings -Wdouble-promotion -Wformat=2
@@ -41,16 +51,21 @@ CFLAGS += -Werror
 endif
 
 # Instruction sets come from the file name: X.c is plain C, X_avx2.c beside it may use AVX2.
-MACHINE := $(shell uname -m)
 ISA_avx2 := -mavx2 -mfma -mf16c
+ISA_avxvnni := $(ISA_avx2) -mavxvnni
+# For tests, and for who asks for the level: compiled in a fraction of the time.
+ISA_avxvnni_evex := $(ISA_avx2) -mavx512vl -mavx512vnni -O1
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
-ISA_SUFFIXES := avx2 avx512 avx512bf16
+ISA_neon := -march=armv8-a
+ISA_neondot := -march=armv8.2-a+dotprod
+ISA_neoni8mm := -march=armv8.2-a+dotprod+i8mm
+ISA_OF_x86_64 := avx2 avxvnni avxvnni_evex avx512 avx512bf16
+ISA_OF_aarch64 := neon neondot neoni8mm
+ISA_SUFFIXES := $(ISA_OF_x86_64) $(ISA_OF_aarch64)
 
-SOURCES := $(wildcard src/*/*.c)
-ifneq ($(MACHINE),x86_64)
-SOURCES := $(filter-out $(foreach isa,$(ISA_SUFFIXES),%_$(isa).c),$(SOURCES))
-endif
+SOURCES := $(filter-out $(foreach isa,$(filter-out $(ISA_OF_$(MACHINE)),$(ISA_SUFFIXES)),%_$(isa).c), \
+             $(wildcard src/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(B)/%.o)
 LIB_OBJECTS := $(filter-out $(B)/src/cli/main.o,$(OBJECTS))
 # Unrolled kernels under UBSan take minutes to compile; their guard-page tests say more.
@@ -60,7 +75,7 @@ isa_of = $(foreach isa,$(ISA_SUFFIXES),$(if $(filter %_$(isa),$(1)),$(ISA_$(isa)
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/*/test_*.c tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tools/*.c tests/oracle/*.c tests/bench/*.c))
 
-.PHONY: all run check check-all test bench tools fuzz web format tidy deps clean
+.PHONY: all run check check-all check-arm test test-emulated bench tools fuzz web format tidy deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(B)/wen
@@ -72,7 +87,7 @@ $(B)/wen: $(B)/src/cli/main.o $(B)/builtin.o $(B)/libwen-internal.a
 $(B)/libwen-internal.a: $(LIB_OBJECTS)
 	@rm -f $@
 	@echo "  AR $@"
-	@ar rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -134,6 +149,18 @@ check:
 
 check-all: check
 	tests/run-all $(B)
+
+ARM := $(MAKE) WERROR=1 CC=aarch64-linux-gnu-gcc
+check-arm:
+	@tools/deps arm
+	$(ARM) test-emulated
+
+# cortex-a53 and cortex-a76 have the lower levels, max has all.
+EMULATED := $(patsubst %.c,$(B)/%,$(wildcard tests/kernels/test_*.c) tests/model/test_fixtures.c tests/engine/test_invariance.c)
+test-emulated: $(B)/wen $(EMULATED)
+	WEN_EMULATOR="qemu-aarch64 -cpu max" tests/run $(B)
+	WEN_EMULATOR="qemu-aarch64 -cpu cortex-a53" tests/run $(B) kernels/test_backend
+	WEN_EMULATOR="qemu-aarch64 -cpu cortex-a76" tests/run $(B) kernels/test_backend
 
 bench: $(B)/wen $(B)/tools/make_model
 	tests/bench/bench_table $(B) $(LLAMA_BENCH)

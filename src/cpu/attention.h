@@ -68,6 +68,8 @@ void attention_kernels_ref(AttentionKernels *kernels);
 #if defined(__x86_64__)
 void attention_kernels_avx2(AttentionKernels *kernels);
 void attention_kernels_avx512(AttentionKernels *kernels);
+#elif defined(__aarch64__)
+void attention_kernels_neon(AttentionKernels *kernels);
 #endif
 
 #endif

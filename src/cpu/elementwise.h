@@ -24,6 +24,8 @@ void elementwise_kernels_ref(ElementwiseKernels *kernels);
 #if defined(__x86_64__)
 void elementwise_kernels_avx2(ElementwiseKernels *kernels);
 void elementwise_kernels_avx512(ElementwiseKernels *kernels);
+#elif defined(__aarch64__)
+void elementwise_kernels_neon(ElementwiseKernels *kernels);
 #endif
 
 #endif

@@ -74,6 +74,8 @@ void gemm_kernels_ref(GemmKernels *kernels);
 void gemm_kernels_avx2(GemmKernels *kernels);
 void gemm_kernels_avx512(GemmKernels *kernels);
 void gemm_kernels_avx512bf16(GemmKernels *kernels);
+#elif defined(__aarch64__)
+void gemm_kernels_neon(GemmKernels *kernels);
 #endif
 
 /* Bytes of scratch that gemm_run uses: with a pool, and alone on one worker. */

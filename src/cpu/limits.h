@@ -19,7 +19,12 @@ typedef struct LimitKernels {
 
 void limit_kernels_ref(LimitKernels *kernels);
 void limit_kernels_avx2(LimitKernels *kernels);
+void limit_kernels_avxvnni(LimitKernels *kernels);
+void limit_kernels_avxvnni_evex(LimitKernels *kernels);
 void limit_kernels_avx512(LimitKernels *kernels);
 void limit_kernels_avx512bf16(LimitKernels *kernels);
+void limit_kernels_neon(LimitKernels *kernels);
+void limit_kernels_neondot(LimitKernels *kernels);
+void limit_kernels_neoni8mm(LimitKernels *kernels);
 
 #endif

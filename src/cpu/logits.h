@@ -33,6 +33,8 @@ void logits_kernels_ref(LogitsKernels *kernels);
 #if defined(__x86_64__)
 void logits_kernels_avx2(LogitsKernels *kernels);
 void logits_kernels_avx512(LogitsKernels *kernels);
+#elif defined(__aarch64__)
+void logits_kernels_neon(LogitsKernels *kernels);
 #endif
 
 #endif

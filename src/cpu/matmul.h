@@ -36,8 +36,14 @@ typedef struct MatmulKernels {
 void matmul_kernels_ref(MatmulKernels *kernels);
 #if defined(__x86_64__)
 void matmul_kernels_avx2(MatmulKernels *kernels);
+void matmul_kernels_avxvnni(MatmulKernels *kernels);
+void matmul_kernels_avxvnni_evex(MatmulKernels *kernels); /* the same in another encoding */
 void matmul_kernels_avx512(MatmulKernels *kernels);
 void matmul_kernels_avx512bf16(MatmulKernels *kernels);
+#elif defined(__aarch64__)
+void matmul_kernels_neon(MatmulKernels *kernels);
+void matmul_kernels_neondot(MatmulKernels *kernels);
+void matmul_kernels_neoni8mm(MatmulKernels *kernels);
 #endif
 
 #endif

@@ -43,6 +43,8 @@ void backward_kernels_ref(BackwardKernels *kernels);
 #if defined(__x86_64__)
 void backward_kernels_avx2(BackwardKernels *kernels);
 void backward_kernels_avx512(BackwardKernels *kernels);
+#elif defined(__aarch64__)
+void backward_kernels_neon(BackwardKernels *kernels);
 #endif
 
 #endif

@@ -58,8 +58,17 @@ INLINE void load_codes(int bits, const uint8_t *p, __m256i q[8])
     }
 }
 
-/* Numbers that need all eight bits: they are kept signed, without their offset of 128. */
-INLINE bool is_wide(PackedLayout s) { return s.bits == 8 || s.codes == PACKED_IQ4; }
+/* Numbers that need all eight bits, where products of such are too large for the level: they are
+ * kept signed, without their offset of 128. */
+INLINE bool is_wide(PackedLayout s)
+{
+#ifdef WEN_VNNI
+    (void)s;
+    return false;
+#else
+    return s.bits == 8 || s.codes == PACKED_IQ4;
+#endif
+}
 
 /* The eight groups of one half of a tile; p: the block's quants, plus HALF_BYTES for rows 8-15.
  * Wide ones come out signed. */
@@ -74,7 +83,7 @@ INLINE void load_quants(PackedLayout s, const uint8_t *p, __m256i q[8])
             _mm256_add_epi8(_mm256_broadcastsi128_si256(table), _mm256_set1_epi8(offset));
         for (int g = 0; g < 8; g++)
             q[g] = _mm256_shuffle_epi8(numbers, q[g]);
-    } else if (s.bits == 8) {
+    } else if (is_wide(s)) {
         for (int g = 0; g < 8; g++)
             q[g] = _mm256_xor_si256(q[g], _mm256_set1_epi8((char)0x80));
     }

@@ -332,7 +332,7 @@ static void check_logprobs_row(const float *x, int n, int target, float logprob,
 {
     double max = -HUGE_VAL, sum = 0;
     for (int i = 0; i < n; i++)
-        max = fmax(max, (double)x[i]);
+        max = (double)x[i] > max ? (double)x[i] : max;
     for (int i = 0; i < n; i++)
         sum += exp((double)x[i] - max);
     double lse = max + log(sum);
