@@ -115,12 +115,6 @@ static const char *const claims[N_LANGS][N_CLAIMS] = {
      "Todos somos bribones.", "{0} o {1} es un caballero."},
 };
 
-/* Of whom a claim speaks, in the order of its words: the speaker (m), the first or second other (a,
- * b), everybody (*). */
-static const char *const mentions[N_CLAIMS] = {"a",  "a",  "am", "am", "am", "am", "*",
-                                               "*",  "ma", "am", "m",  "ma", "ab", "ab",
-                                               "ab", "*",  "*",  "*",  "ab"};
-
 static const char *const kinds[N_LANGS][2] = {
     {"knave", "knight"}, {"无赖", "骑士"}, {"Schurke", "Ritter"}, {"bribón", "caballero"}};
 static const char *const truths[N_LANGS][2] = {
@@ -205,21 +199,7 @@ static const char *claim_text(Maker *m, const Puzzle *z, int speaker)
                       NULL);
 }
 
-/* "knight, knave": what those of whom the claim speaks are in case `c`. */
-static void think_kinds(Maker *m, const Puzzle *z, int c, int speaker)
-{
-    int who[PEOPLE_MAX], n = 0;
-    const char *all = mentions[z->claims[speaker]];
-    for (int i = 0; *all == '*' && i < z->n; i++)
-        who[n++] = i;
-    for (const char *at = all; *all != '*' && *at; at++)
-        who[n++] = *at == 'm' ? speaker : *at == 'a' ? z->first[speaker] : second_other(z, speaker);
-    for (int i = 0; i < n; i++)
-        maker_think(m, "%s %s", i ? "," : "", kinds[m->lang][is_knight(z, c, who[i])]);
-}
-
-/* Three claims are too many to hold in the head: each is said again where it is judged, with what
- * it speaks of. */
+/* Three claims are too many to hold in the head: each is said again where it is judged. */
 static void think_cases(Maker *m, const Puzzle *z)
 {
     for (int c = 0; c < 1 << z->n; c++) {
@@ -235,11 +215,8 @@ static void think_cases(Maker *m, const Puzzle *z)
             const bool is_true = claim_holds(z, c, i);
             is_ok = is_true == is_knight(z, c, i);
             maker_think(m, "%s %s", i ? ";" : "", z->names[i]);
-            if (z->n == 3) {
+            if (z->n == 3)
                 maker_think(m, ": %s", claim_text(m, z, i));
-                think_kinds(m, z, c, i);
-                maker_think(m, ":");
-            }
             maker_think(m, " %s, %s", truths[m->lang][is_true], verdicts[m->lang][is_ok]);
         }
         if (is_ok)

@@ -138,25 +138,11 @@ static void calculation(Maker *m, Task *t)
     t->question = maker_fill(m, MAKER_PICK(m, calculate_asks[m->lang]), expression, NULL);
 }
 
-/* What foreign names are written with in Chinese. */
-static const char *const syllables[] = {
-    "阿", "巴", "比", "伯", "达", "德", "多", "尔", "菲", "格", "哈", "吉", "加", "卡", "科", "克",
-    "拉", "莱", "兰", "里", "利", "林", "罗", "洛", "马", "曼", "米", "莫", "姆", "纳", "尼", "诺",
-    "帕", "萨", "塞", "斯", "塔", "特", "托", "瓦", "维", "西", "亚", "伊", "扎", "朱"};
-enum { N_SYLLABLES = sizeof syllables / sizeof *syllables };
-
 /* A city of the list, or a name that no list has. */
 static const char *draw_city(Maker *m)
 {
-    if (maker_chance(m, m->lang == LANG_ZH ? 0.3 : 0.5))
+    if (m->lang == LANG_ZH || maker_chance(m, 0.6))
         return MAKER_PICK(m, cities[m->lang]);
-    if (m->lang == LANG_ZH) {
-        const char *name = "";
-        const int n = (int)maker_int(m, 2, 4);
-        for (int i = 0; i < n; i++)
-            name = maker_text(m, "%s%s", name, syllables[maker_int(m, 0, N_SYLLABLES - 1)]);
-        return name;
-    }
     const char *word = word_invented(m, 4, 9);
     return maker_text(m, "%c%s", toupper((unsigned char)word[0]), word + 1);
 }
@@ -178,19 +164,10 @@ static const char *draw_value(Maker *m)
     return maker_chance(m, 0.5) ? maker_num(m, maker_int(m, 2, 9999)) : word_invented(m, 3, 9);
 }
 
-/* Any run of letters is a key, so that it has to be copied and cannot be guessed. */
-static const char *draw_key(Maker *m)
-{
-    const int kind = (int)maker_int(m, 0, 9);
-    return kind < 4   ? word_common(m, 3, 9)
-           : kind < 7 ? word_spliced(m, 3, 9)
-                      : word_invented(m, 3, 8);
-}
-
 static void store_task(Maker *m, Task *t)
 {
     t->value = draw_value(m);
-    t->key = draw_key(m);
+    t->key = maker_chance(m, 0.7) ? word_common(m, 3, 9) : word_invented(m, 3, 8);
     if (t->tool == TOOL_STORE_SET) {
         t->question = maker_fill(m, MAKER_PICK(m, set_asks[m->lang]), t->key, t->value, NULL);
         t->arguments = maker_text(m, "{\"key\": \"%s\", \"value\": \"%s\"}", t->key, t->value);

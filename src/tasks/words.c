@@ -1,6 +1,5 @@
 #include "tasks/words.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Pieces that make English-like words, doubled letters and odd clusters included. */
@@ -85,20 +84,6 @@ const char *word_fruit(Maker *m)
     const char *word = fruit[maker_int(m, 0, maker_chance(m, 0.5) ? 3 : N_FRUIT - 1)];
     m->p->structure = key_text(word);
     return word;
-}
-
-const char *word_spliced(Maker *m, int n_min, int n_max)
-{
-    char word[WORD_BYTES_MAX];
-    size_t n;
-    do {
-        const char *head = common_words[rng_below(&m->rng, (uint64_t)n_common_words)];
-        const char *tail = common_words[rng_below(&m->rng, (uint64_t)n_common_words)];
-        const int cut = (int)maker_int(m, 1, (int64_t)strlen(head));
-        const size_t skip = (size_t)maker_int(m, 0, (int64_t)strlen(tail));
-        n = (size_t)snprintf(word, sizeof word, "%.*s%s", cut, head, tail + skip);
-    } while (n < (size_t)n_min || n > (size_t)n_max || !word_owned(m, word));
-    return arena_strndup(&m->p->arena, word, n);
 }
 
 const char *word_common(Maker *m, int n_min, int n_max)

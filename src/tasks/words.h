@@ -11,8 +11,6 @@
 const char *word_invented(Maker *m, int n_min, int n_max);
 /* A common English word of the split, of at least n_min and at most n_max letters. */
 const char *word_common(Maker *m, int n_min, int n_max);
-/* The beginning of a common word and the end of another, of the split. */
-const char *word_spliced(Maker *m, int n_min, int n_max);
 /* A fruit word of the train split. */
 const char *word_fruit(Maker *m);
 bool word_owned(Maker *m, const char *word);
