@@ -327,13 +327,13 @@ static void equal_noise_draws_equal_tokens(void **state)
     engine_close(engine);
 }
 
-/* The built-in model sorts by writing the list again with a word more: lookup finds it. */
+/* The built-in model sorts by writing its list again with a number more: lookup finds it. */
 static void quoting_is_found_by_lookup(void **state)
 {
     (void)state;
     static const char text[] =
-        "<|im_start|>user\nSort alphabetically: window, garden, eistand, shopply, candle, dear, "
-        "defend<|im_end|>\n<|im_start|>assistant\n<think>\n";
+        "<|im_start|>user\nSort these numbers: 48, 3, 71, 22, 90, 15, 66, 34<|im_end|>\n"
+        "<|im_start|>assistant\n<think>\n";
     Error err = {0};
     Ids prompt = {0};
     Rig builtin = rig_open_file("models/wen.gguf", 1), tiny = rig;
