@@ -234,7 +234,7 @@ static uint64_t take_at(Chooser *c, double price)
     uint64_t bytes = 0;
     for (int i = 0; i < c->plan->n; i++) {
         Choices *t = &c->choices[i];
-        double least = INFINITY;
+        double least = (double)INFINITY;
         for (int k = 0; k < t->n; k++) {
             const double cost = t->of[k].cost + price * (double)t->of[k].bytes;
             if (cost < least) {

@@ -197,6 +197,7 @@ void maker_said(Maker *m, const char *template_text, ...)
     va_end(args);
 }
 
+PRINTF_LIKE(3, 0)
 static void append(Maker *m, Buf *out, const char *format, va_list args)
 {
     format_text(m, format, args);
