@@ -213,7 +213,7 @@ static void sizes_are_met_and_well_spent(void **state)
     static const char *const types[] = {"Q4_K_M", "Q6_K"};
     Rig rig = rig_open("tiny", "F32", 1);
     Importance *importance = calibrate_rig(&rig);
-    double previous = INFINITY;
+    double previous = (double)INFINITY;
     (void)state;
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         uint64_t plain_bytes, bytes;

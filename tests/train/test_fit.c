@@ -38,8 +38,8 @@ static void the_best_rate_is_found(void **state)
     assert_near(p.at, 1.3e-3, 1e-9);
     assert_near(p.value, 2.5, 1e-9);
     assert_near(p.bend, 0.2, 1e-9);
-    y[6] = NAN;  /* diverged: six are enough */
-    y[0] = 1000; /* far from the best: does not bend the curve there */
+    y[6] = (double)NAN; /* diverged: six are enough */
+    y[0] = 1000;        /* far from the best: does not bend the curve there */
     assert_true(fit_parabola(x, y, 7, &p) && p.is_inside);
     assert_near(p.at, 1.3e-3, 1e-6);
     for (int i = 0; i < 7; i++)
@@ -47,7 +47,7 @@ static void the_best_rate_is_found(void **state)
     assert_true(fit_parabola(x, y, 7, &p) && !p.is_inside);
     assert_near(p.at, x[6], 0);
     for (int i = 0; i < 7; i++)
-        y[i] = NAN;
+        y[i] = (double)NAN;
     assert_false(fit_parabola(x, y, 7, &p));
 }
 

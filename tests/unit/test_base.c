@@ -240,7 +240,7 @@ static void halves_round_to_even(void **state)
         double unit = ldexp(1, (fabsf(f) < 0x1p-14f ? -14 : ilogb((double)f)) - 10);
         double expected = rint((double)f / unit) * unit;
         if (fabs(expected) > 65504)
-            expected = copysign(INFINITY, (double)f);
+            expected = copysign((double)INFINITY, (double)f);
         assert_true((double)half_to_float(half_from_float(f)) == expected);
     }
 }

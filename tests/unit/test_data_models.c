@@ -428,12 +428,12 @@ static void pages_become_running_text(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "A Study of Bridges  12\n\nThe first bridge was made of seven large stones and it car-\n"
-        "ried carts for a hundred years before the river took it in\none night.\n\n"
-        "Nobody built it again, and the road went another way from\nthen on.\n\n  1  \n",
+        ("A Study of Bridges  12\n\nThe first bridge was made of seven large stones and it car-\n"
+         "ried carts for a hundred years before the river took it in\none night.\n\n"
+         "Nobody built it again, and the road went another way from\nthen on.\n\n  1  \n"),
         "A Study of Bridges  13\nSecond page\n- one\n- two\n2\n",
-        "A Study of Bridges  14\n\xe6\x88\x91\xe4\xbb\xac\xe6\x9c\x89\xe4\xb8\x80\n"
-        "\xe5\xba\xa7\xe6\xa1\xa5\xe4\xb8\x8a\n3",
+        ("A Study of Bridges  14\n\xe6\x88\x91\xe4\xbb\xac\xe6\x9c\x89\xe4\xb8\x80\n"
+         "\xe5\xba\xa7\xe6\xa1\xa5\xe4\xb8\x8a\n3"),
         "\n4\n",
     };
     static const char *const expected[] = {
